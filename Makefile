@@ -1,0 +1,46 @@
+# make train            train and evaluate a first policy
+# make test             every check and every test
+# PYTHON=python3.12     another interpreter, in a folder of its own: make test PYTHON=python3.12 VENV=.venv-3.12
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+TRAIN ?= train sac-alam SafetyHalfCheetahVelocity-v1 --preset demo
+EVALUATE ?= evaluate sac-alam SafetyHalfCheetahVelocity-v1
+
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+SOURCES := pyproject.toml constraints.txt src/statewise/__init__.py
+
+.PHONY: train check test bench clean
+
+train: $(VENV)/.installed
+	$(BIN)/statewise $(TRAIN)
+	$(BIN)/statewise $(EVALUATE)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports --no-logo
+
+test: check
+	$(BIN)/python -m pytest -n 2 --dist worksteal --timeout 900
+
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/envs.py
+
+clean:
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache
+	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(SOURCES) | $(BIN)/python
+	$(INSTALL) --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(SOURCES) | $(BIN)/python
+	$(INSTALL) --editable '.[dev]'
+	touch $@ $(VENV)/.installed
