@@ -1,0 +1,54 @@
+"""SAC-ALaM: augmented Lagrangian, multiplier network trained by regression towards the dual target (sections III, V)."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from statewise.config import AlamConfig
+from statewise.mechanisms import multiplier as shared
+from statewise.mechanisms.base import ActorTerms, DualInputs, Mechanism
+from statewise.mechanisms.multiplier import InnerLoss, MultiplierState
+from statewise.mechanisms.targets import cost_target
+from statewise.ops.lagrangian import augmented_penalty, penalty_growth, violation
+from statewise.types import Array, Key, Metrics
+
+
+def regression_loss(lam: Array, rho_g: Array, target: Array) -> Array:
+    """(λ_w(x) − y)², y the dual target frozen at the start of the cycle (Eq. 9)."""
+    del rho_g
+    return jnp.square(lam - target)
+
+
+def build(config: AlamConfig, inner_loss: InnerLoss = regression_loss) -> Mechanism:
+    """The augmented Lagrangian multiplier network; `inner_loss` is what its ablation replaces."""
+
+    def actor_loss(state: MultiplierState, terms: ActorTerms) -> Array:
+        """α log π − Q + λu + ρu²/2 per state, Eq. (16); λ is a constant of the actor."""
+        lam = shared.evaluate(state, terms.obs)
+        penalty = augmented_penalty(lam, terms.f - config.tolerance, state.rho)
+        return shared.scaled(terms.alpha_logp - terms.q + penalty, lam, config)
+
+    def update(state: MultiplierState, inputs: DualInputs, key: Key) -> tuple[MultiplierState, Metrics]:
+        """The inner steps, then v and the growth of ρ (Algorithm 1, lines 12-19)."""
+        del key
+        lam_k = shared.evaluate(state, inputs.obs)
+        v = violation(lam_k, inputs.f - config.tolerance, state.rho, inputs.weight)
+        state, metrics = shared.dual_cycle(config, inner_loss, state, inputs)
+        rho = penalty_growth(state.rho, v, config.rho_growth, config.rho_max)
+        return state._replace(rho=rho), {**metrics, "violation": v}
+
+    def report(state: MultiplierState) -> Metrics:
+        return {"rho": state.rho}
+
+    return Mechanism(
+        init=shared.init_state(config, config.rho_init),
+        cost_target=cost_target(config),
+        actor_loss=actor_loss,
+        multiplier=shared.evaluate,
+        update=update,
+        report=report,
+        n_cost_samples=config.n_cost_samples,
+        dual_interval=config.dual_every,
+        dual_start=config.dual_start,
+        dual_batches=config.dual_steps,
+    )

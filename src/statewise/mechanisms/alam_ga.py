@@ -1,0 +1,13 @@
+"""SAC-ALaM-GA, the paper's ablation: as SAC-ALaM, but the multiplier network climbs its gradient (section VI, Fig. 5)."""
+
+from __future__ import annotations
+
+from statewise.config import AlamGaConfig
+from statewise.mechanisms import alam
+from statewise.mechanisms.base import Mechanism
+from statewise.mechanisms.multiplier import ascent_loss
+
+
+def build(config: AlamGaConfig) -> Mechanism:
+    """The augmented penalty of SAC-ALaM, with gradient ascent on E[λ_w(x)·ρG(x)] in place of the regression."""
+    return alam.build(config, ascent_loss)

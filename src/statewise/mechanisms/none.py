@@ -1,0 +1,36 @@
+"""Plain SAC: no mechanism. Cost critics are trained all the same, so that F̂ can be logged; the actor ignores them."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from statewise.config import SacConfig
+from statewise.mechanisms.base import ActorTerms, DualInputs, Mechanism
+from statewise.mechanisms.targets import cost_target
+from statewise.types import Array, Dims, Key, Metrics
+
+
+def build(config: SacConfig) -> Mechanism:
+    """Soft actor-critic without constraints (Haarnoja et al. 2018)."""
+
+    def init(key: Key, dims: Dims) -> tuple[()]:
+        del key, dims
+        return ()
+
+    def actor_loss(state: tuple[()], terms: ActorTerms) -> Array:
+        del state
+        return terms.alpha_logp - terms.q
+
+    def multiplier(state: tuple[()], obs: Array) -> Array:
+        del state
+        return jnp.zeros(obs.shape[:-1])
+
+    def update(state: tuple[()], inputs: DualInputs, key: Key) -> tuple[tuple[()], Metrics]:
+        del inputs, key
+        return state, {}
+
+    def report(state: tuple[()]) -> Metrics:
+        del state
+        return {}
+
+    return Mechanism(init, cost_target(config), actor_loss, multiplier, update, report, n_cost_samples=0)

@@ -1,0 +1,55 @@
+"""The only registry: which methods there are, their configurations, and what builds their mechanisms."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from statewise.config import AlamConfig, AlamGaConfig, LagNetConfig, SacConfig
+
+if TYPE_CHECKING:
+    from statewise.mechanisms.base import Mechanism
+
+
+class Method(NamedTuple):
+    """A method's configuration class, one line about it, and its builder (a function, or the module that has `build`)."""
+
+    config: type[SacConfig]
+    summary: str
+    builder: str | Callable[[Any], Mechanism]
+
+
+METHODS: dict[str, Method] = {}
+
+
+def register(method: Method) -> None:
+    """Make a method known under its configuration's `method` name; ValueError if the name is taken."""
+    name = method.config.method
+    if name in METHODS:
+        raise ValueError(f"method: {name!r} is registered already")
+    METHODS[name] = method
+
+
+register(Method(SacConfig, "soft actor-critic, unconstrained", "statewise.mechanisms.none"))
+register(Method(AlamConfig, "augmented Lagrangian, multiplier network by regression", "statewise.mechanisms.alam"))
+register(Method(AlamGaConfig, "its ablation: multiplier network by ascent", "statewise.mechanisms.alam_ga"))
+register(Method(LagNetConfig, "FAC: linear penalty, multiplier network by ascent", "statewise.mechanisms.lagnet"))
+
+
+def find_method(name: str) -> Method:
+    """The method of that name; ValueError naming the known ones."""
+    if name not in METHODS:
+        near = difflib.get_close_matches(name, METHODS, n=1)
+        hint = f"did you mean {near[0]!r}? Known" if near else "known"
+        raise ValueError(f"method: {name!r} is unknown; {hint} are {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def build_mechanism(config: SacConfig) -> Mechanism:
+    """The mechanism of a configuration's method."""
+    builder = find_method(config.method).builder
+    if isinstance(builder, str):
+        builder = importlib.import_module(builder).build
+    return builder(config)

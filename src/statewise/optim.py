@@ -1,0 +1,67 @@
+"""RAD, the optimizer of the paper (Lyu et al., "Conformal symplectic optimization for stable RL", 2025), for optax."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+ZETA_MIN = 1e-16
+
+
+class RadState(NamedTuple):
+    """count: int32 steps taken; mu, nu: first and second moments, trees like the parameters."""
+
+    count: jax.Array
+    mu: Any
+    nu: Any
+
+
+def annealed_zeta(count: jax.Array, total_steps: int) -> jax.Array:
+    """ζ_k = clip(exp(40(k/N − 1)), 10⁻¹⁶, 1) at step k = count of N."""
+    return jnp.clip(jnp.exp(40.0 * (count / total_steps - 1.0)), ZETA_MIN, 1.0)
+
+
+def rad(
+    learning_rate: float,
+    total_steps: int,
+    *,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    delta: float = 1.0,
+    zeta: float | None = None,
+) -> optax.GradientTransformation:
+    """Relativistic adaptive gradient descent.
+
+    θ ← θ − lr·√(1−β₂ᵏ)/(1−β₁ᵏ)·m/√(δ²v + ζ_k). With ζ → 0 this is Adam; with ζ → 1 the denominator saturates and it
+    becomes gradient descent with momentum. `total_steps` is N, the updates of this parameter group over the whole run;
+    a number for `zeta` fixes ζ instead of annealing it.
+    """
+
+    def init(params: Any) -> RadState:
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return RadState(jnp.zeros((), jnp.int32), zeros, jax.tree.map(jnp.zeros_like, params))
+
+    def update(updates: Any, state: RadState, params: Any = None) -> tuple[Any, RadState]:
+        del params
+        count = state.count + 1
+        mu = jax.tree.map(lambda m, g: b1 * m + (1.0 - b1) * g, state.mu, updates)
+        nu = jax.tree.map(lambda v, g: b2 * v + (1.0 - b2) * g * g, state.nu, updates)
+        zeta_k = annealed_zeta(count, total_steps) if zeta is None else zeta
+        rate = learning_rate * jnp.sqrt(1.0 - b2**count) / (1.0 - b1**count)
+        steps = jax.tree.map(lambda m, v: -rate * m / jnp.sqrt(delta**2 * v + zeta_k), mu, nu)
+        return steps, RadState(count, mu, nu)
+
+    return optax.GradientTransformation(init, update)
+
+
+def make_optimizer(
+    name: str, learning_rate: float, total_steps: int, *, zeta: float | None, max_norm: float
+) -> optax.GradientTransformation:
+    """`rad` or `adam` behind a clip of the gradient's global norm."""
+    clip = optax.clip_by_global_norm(max_norm)
+    if name == "adam":
+        return optax.chain(clip, optax.adam(learning_rate))
+    return optax.chain(clip, rad(learning_rate, total_steps, zeta=zeta))
