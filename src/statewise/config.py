@@ -300,24 +300,25 @@ class LagNetConfig(MultiplierConfig):
 Preset = Literal["paper", "quick", "demo"]
 
 _QUICK: dict[str, Any] = {
-    "learning_rate": 5e-4,
+    "learning_rate": 1e-3,
+    "batch_size": 128,
     "alpha_init": 0.02,
     "tau": 0.01,
     "feasibility": "cdf",
-    "zeta": 1e-16,
-    "update_ratio": 0.25,
-    "total_steps": 200_000,
+    "zeta": 1e-12,
+    "total_steps": 150_000,
     "warmup_steps": 5_000,
     "eval_interval": 10_000,
     "replay_capacity": 200_000,
-    "multiplier_learning_rate": 1e-4,
+    "multiplier_learning_rate": 3e-4,
     "dual_pace": 100.0,
+    "dual_start": 10_000,
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "quick": _QUICK,
-    "demo": {**_QUICK, "total_steps": 50_000, "eval_interval": 5_000},
+    "demo": {**_QUICK, "total_steps": 60_000, "eval_interval": 5_000},
 }
 """Fields that each preset changes; a method takes those that it has."""
 

@@ -1,7 +1,7 @@
 """Soft actor-critic (Haarnoja et al. 2018) with a place for a safety mechanism; the only SAC of the library.
 
-One gradient step, in this order: reward and cost critics (from the same next action), policy (with the updated critics),
-temperature, the mechanism's dual cycle where one is due, target networks (Algorithm 1 of the SAC-ALaM paper).
+One gradient step, in this order: reward and cost critics (from the same next action), policy (with the updated
+critics), temperature, the mechanism's dual cycle where one is due, target networks (Algorithm 1 of the SAC-ALaM paper).
 """
 
 from __future__ import annotations
@@ -67,9 +67,7 @@ class Sac:
         """One optimizer each for policy, q, qc and alpha, all with the shared rate and clip."""
         c = self.config
         return {
-            name: make_optimizer(
-                c.optimizer, c.learning_rate, c.total_updates, zeta=c.zeta, max_norm=c.grad_clip
-            )
+            name: make_optimizer(c.optimizer, c.learning_rate, c.total_updates, zeta=c.zeta, max_norm=c.grad_clip)
             for name in ("policy", "q", "qc", "alpha")
         }
 
@@ -178,17 +176,20 @@ class Sac:
 
     # --- the parts of a gradient step ----------------------------------------------------------------------------
 
-    def _critic_step(self, state: SacState, batch: Batch, key: Key) -> tuple[SacState, Metrics]:
-        """Q and Qc towards their targets: MSE, mean over the batch, summed over the twins."""
+    def _critic_targets(self, state: SacState, batch: Batch, key: Key) -> tuple[Array, Array]:
+        """Targets of Q and Qc, from the same next action: [B], [B]."""
         mean, log_std = policy_moments(state.policy, batch.next_obs)
         next_action, next_logp = squash(mean, log_std, jax.random.normal(key, mean.shape))
         next_q = apply_critic(state.q_target, batch.next_obs, next_action)
         next_qc = apply_critic(state.qc_target, batch.next_obs, next_action)
         alpha_logp = jnp.exp(state.log_alpha) * next_logp
         y = soft_q_target(batch.reward, batch.terminated, next_q, alpha_logp, self.config.gamma)
-        yc = self.mechanism.cost_target(
-            CostTargetInputs(batch.cost, batch.constraint, batch.terminated, next_qc)
-        )
+        inputs = CostTargetInputs(batch.cost, batch.constraint, batch.terminated, next_qc)
+        return y, self.mechanism.cost_target(inputs)
+
+    def _critic_step(self, state: SacState, batch: Batch, key: Key) -> tuple[SacState, Metrics]:
+        """Q and Qc towards their targets: MSE, mean over the batch, summed over the twins."""
+        y, yc = self._critic_targets(state, batch, key)
 
         def loss(params: Critic, target: Array) -> tuple[Array, Array]:
             values = apply_critic(params, batch.obs, batch.action)
@@ -236,9 +237,7 @@ class Sac:
             return state
 
         def cycle(state: SacState) -> SacState:
-            mechanism, metrics = self.mechanism.update(
-                state.mechanism, self._dual_inputs(state, dual, key), key
-            )
+            mechanism, metrics = self.mechanism.update(state.mechanism, self._dual_inputs(state, dual, key), key)
             return state._replace(mechanism=mechanism, cycle=metrics)
 
         due = jnp.logical_and(state.step % interval == 0, state.step > start)

@@ -1,0 +1,236 @@
+"""What the commands do; heavy modules are imported where they are needed, so that short commands stay quick."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from statewise.checkpoint import CheckpointStore
+from statewise.cli import arguments
+from statewise.cli.status import FAULT, INTERRUPTED, OK, Stopped
+from statewise.errors import DivergenceError, EnvironmentFault
+from statewise.methods import METHODS
+from statewise.runs import RunFolder
+from statewise.spec import RunSpec, make_config
+
+if TYPE_CHECKING:
+    from statewise.agent import Agent
+    from statewise.config import SacConfig
+    from statewise.progress import Progress
+    from statewise.train import RowListener
+
+
+def train(argv: list[str]) -> int:
+    """Train a method on a task."""
+    args = arguments.parse_train(argv)
+    agent = _new_agent(RunSpec(args.task, args.config, args.constraint), args.root)
+    return _learn(agent, args, overwrite=args.overwrite)
+
+
+def resume(argv: list[str]) -> int:
+    """Go on with a run from its last checkpoint; a finished one is left alone."""
+    from statewise.agent import Agent
+
+    args = arguments.parse(arguments.Resume, argv, "resume")
+    run = RunFolder.open(args.run)
+    spec = RunSpec.read(run.config_path)
+    latest = CheckpointStore(run.checkpoints, keep=1).latest()
+    if latest is None:
+        print(f"{args.run} has no checkpoint yet: it starts from the beginning")
+        agent = _new_agent(spec, args.run)
+        agent.run_path = args.run
+        return _learn(agent, args, overwrite=True)
+    step, _ = latest
+    if step >= spec.config.total_steps:
+        print(f"{args.run} is finished at step {step:,}: there is nothing left to do")
+        return OK
+    print(f"{args.run} goes on from step {step:,} of {spec.config.total_steps:,}")
+    return _learn(Agent.load(args.run, constraint=_import_constraint(spec.constraint)), args)
+
+
+def evaluate(argv: list[str]) -> int:
+    """Play episodes with a trained policy."""
+    args = arguments.parse(arguments.Evaluate, argv, "evaluate")
+    if args.video is not None and not (os.environ.get("DISPLAY") or os.environ.get("MUJOCO_GL")):
+        os.environ["MUJOCO_GL"] = "egl"  # MuJoCo reads it when it is imported; its default needs a screen
+    from statewise.agent import Agent
+    from statewise.evaluate import EVAL_SEED
+
+    constraint = None
+    if args.run.is_dir():
+        constraint = _import_constraint(RunSpec.read(RunFolder.open(args.run).config_path).constraint)
+    agent = Agent.load(args.run, which=args.checkpoint, constraint=constraint)
+    seed = EVAL_SEED if args.seed is None else args.seed
+    if args.video is None:
+        figures = agent.evaluate(args.episodes, seed)
+    else:
+        from statewise.video import VideoWriter
+
+        with VideoWriter(args.video) as video:
+            figures = agent.evaluate(args.episodes, seed, render_mode="rgb_array", on_step=video.add_frame)
+    print(json.dumps(figures) if args.json else f"{args.episodes} episodes: {_figures_line(figures)}")
+    return OK
+
+
+def plot(argv: list[str]) -> int:
+    """Draw one run, or compare several."""
+    args = arguments.parse(arguments.Plot, argv, "plot")
+    if not args.runs:
+        raise ValueError("runs: name at least one run folder, as in statewise plot RUN")
+    from statewise.figures import compare_picture, run_picture
+
+    if len(args.runs) == 1:
+        print(run_picture(args.runs[0], args.output))
+    else:
+        print(compare_picture(args.runs, args.output or Path("comparison.png")))
+    return OK
+
+
+def methods(argv: list[str]) -> int:
+    """List the methods."""
+    arguments.parse(arguments.Nothing, argv, "methods")
+    _print_table({name: method.summary for name, method in METHODS.items()})
+    return OK
+
+
+def tasks(argv: list[str]) -> int:
+    """List the native tasks."""
+    arguments.parse(arguments.Nothing, argv, "tasks")
+    from statewise.envs import TASKS
+
+    _print_table(TASKS)
+    return OK
+
+
+def config(argv: list[str]) -> int:
+    """Print a method's configuration."""
+    args = arguments.parse(arguments.Config, argv, "config")
+    settings = make_config(args.method, args.preset)
+    print(json.dumps({"method": settings.method, **settings.to_dict()}, indent=2))
+    return OK
+
+
+# --- training ----------------------------------------------------------------------------------------------------
+
+
+def _new_agent(spec: RunSpec, root: Path) -> Agent:
+    from statewise.agent import Agent
+
+    constraint = _import_constraint(spec.constraint)
+    return Agent(spec.config.method, spec.task, root=root, constraint=constraint, **spec.config.to_dict())
+
+
+def _learn(agent: Agent, args: arguments.Reporting, *, overwrite: bool = False) -> int:
+    """Train to the end and say where everything is; Stopped where the run can't be brought to its end."""
+    from statewise.train import Interrupted
+
+    run = agent.run_path
+    assert run is not None
+    with ExitStack() as stack:
+        listeners = _listeners(args, run, RunSpec(agent.task, agent.config), stack)
+        try:
+            agent.learn(overwrite=overwrite, progress=_progress(args.quiet), listeners=listeners)
+        except Interrupted as error:
+            raise Stopped(INTERRUPTED, f"{error}: statewise resume {run}") from error
+        except (DivergenceError, EnvironmentFault) as error:
+            raise Stopped(FAULT, f"{error}; {_last_checkpoint(run)}") from error
+    _conclude(run, agent.config)
+    return OK
+
+
+def _progress(quiet: bool) -> Progress | None:
+    from statewise.progress import progress_for
+
+    return None if quiet else progress_for(sys.stderr.isatty())
+
+
+def _listeners(args: arguments.Reporting, run: Path, spec: RunSpec, stack: ExitStack) -> tuple[RowListener, ...]:
+    from statewise.loggers import tensorboard_listener, wandb_listener
+
+    chosen = [tensorboard_listener(run)] if args.tensorboard else []
+    if args.wandb is not None:
+        chosen.append(wandb_listener(args.wandb, spec))
+    for listener in chosen:
+        stack.callback(listener.close)
+    return tuple(chosen)
+
+
+def _last_checkpoint(run: Path) -> str:
+    latest = CheckpointStore(RunFolder(run).checkpoints, keep=1).latest()
+    return "there is no checkpoint yet" if latest is None else f"the last checkpoint is {latest[1]}"
+
+
+def _conclude(run: Path, config: SacConfig) -> None:
+    """Say what came out: the last evaluation, the picture, and what the full run would take."""
+    from statewise import metrics
+    from statewise.figures import run_picture
+
+    rows = metrics.read(RunFolder(run).metrics_path)
+    last = rows.filter(rows["phase"] == "eval").row(-1, named=True)
+    print(f"run      {run}")
+    print(f"policy   step {last['step']:,}: {_figures_line(last)}")
+    print(f"picture  {run_picture(run)}")
+    full = make_config(config.method)
+    hours = _hours(run, config, full)
+    if config.total_steps < full.total_steps and hours is not None:
+        print(f"the full run (--preset paper, {full.total_steps:,} steps) would take about {hours:.1f} h here")
+
+
+def _hours(run: Path, config: SacConfig, full: SacConfig) -> float | None:
+    """Hours that `full` would take at this run's rates of sampling and of gradient steps; None without a rate."""
+    import polars as pl
+
+    from statewise import metrics
+
+    rows = metrics.read(RunFolder(run).timing_path)
+    steps = rows["step"].diff().fill_null(rows["step"].first())
+    learning = rows.select(
+        step=pl.col("sample_seconds") / steps,
+        update=pl.col("update_seconds") / (steps * config.update_ratio),
+    ).filter(pl.col("update") > 0)
+    # The first of these rows holds the compilation.
+    medians = learning[min(1, len(learning) - 1) :].median().row(0) if len(learning) else None
+    if medians is None:
+        return None
+    step_seconds, update_seconds = medians
+    return (full.total_steps * step_seconds + full.total_updates * update_seconds) / 3600
+
+
+# --- shared ------------------------------------------------------------------------------------------------------
+
+
+def _figures_line(row: Mapping[str, float]) -> str:
+    return (
+        f"return {row['return']:.1f} ± {row['return_std']:.1f}, cost {row['cost']:.2f}"
+        f" (rate {row['cost_rate']:.4f}), length {row['length']:.0f}"
+    )
+
+
+def _print_table(rows: Mapping[str, str]) -> None:
+    width = max(map(len, rows))
+    for name, text in rows.items():
+        print(f"{name:<{width}}  {text}")
+
+
+def _import_constraint(name: str | None) -> Callable[..., Any] | None:
+    """The function that "module:function" names, looked for in the working folder too."""
+    if name is None:
+        return None
+    module, _, path = name.partition(":")
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found: Any = importlib.import_module(module)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"constraint: {name!r} can't be imported ({error}); it must be module:function") from error
+    if not callable(found):
+        raise ValueError(f"constraint: {name!r} is no function; it must be module:function")
+    return found

@@ -1,0 +1,114 @@
+"""One way to make a vector environment out of an id, an environment, or a function that builds one."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import TYPE_CHECKING, Any, cast
+
+import gymnasium
+
+from statewise.envs.adapters import GymnasiumVector
+from statewise.envs.base import require_positive
+from statewise.envs.registration import TASKS, register_environments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from statewise.envs.base import SafeVectorEnv
+    from statewise.envs.checked import Constraint
+
+    AnyEnv = gymnasium.Env[Any, Any]
+
+
+def make_vector(
+    env: str | AnyEnv | Callable[[], AnyEnv],
+    num_envs: int,
+    *,
+    threads: int = 1,
+    constraint: Constraint | None = None,
+    render_mode: str | None = None,
+) -> SafeVectorEnv:
+    """Make `num_envs` worlds of one task.
+
+    env: the id of a native task (see `TASKS`), any other Gymnasium id (also `module:Id-v0`), an environment, or a
+    function that builds one. An environment itself becomes world 0; further worlds are made from its spec.
+    threads: worker threads of the native tasks. constraint: h(obs, action, next_obs), positive where next_obs is
+    unsafe, for environments without a cost of their own.
+
+    ValueError, saying what to do, for an unknown id, a number below 1, or an environment that cannot be trained on.
+    """
+    require_positive(num_envs=num_envs, threads=threads)
+    if isinstance(env, str):
+        task = _known_id(env)
+        if task in TASKS:
+            return _native(task, num_envs, threads, constraint, render_mode)
+        worlds = [_make(task, render_mode) for _ in range(num_envs)]
+    elif render_mode is not None:
+        raise ValueError(f"render_mode is {render_mode!r}; set it where the environment is built, not here")
+    elif isinstance(env, gymnasium.Env):
+        worlds = [env, *_clones(env, num_envs - 1)]
+        task, render_mode = _name(env), env.render_mode
+    else:
+        worlds = [_build(env) for _ in range(num_envs)]
+        task, render_mode = _name(worlds[0]), worlds[0].render_mode
+    return GymnasiumVector(worlds, task=task, constraint=constraint, render_mode=render_mode)
+
+
+def _native(
+    task: str, num_envs: int, threads: int, constraint: Constraint | None, render_mode: str | None
+) -> SafeVectorEnv:
+    if constraint is not None:
+        raise ValueError(
+            f"{task} has a constraint of its own; leave `constraint` out, or replace it by giving the function "
+            f"`lambda: gymnasium.make({task!r})` in place of the id"
+        )
+    made = gymnasium.make_vec(task, num_envs, "vector_entry_point", threads=threads, render_mode=render_mode)
+    return cast("SafeVectorEnv", made)
+
+
+def _known_id(env_id: str) -> str:
+    """The id as it stands in Gymnasium's registry, after importing the module in front of it."""
+    module, _, name = env_id.rpartition(":")
+    if module:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ValueError(f"env is {env_id!r}, but module {module!r} cannot be imported: {error}") from error
+    register_environments()
+    if name not in gymnasium.registry:
+        close = difflib.get_close_matches(name, gymnasium.registry, n=3) or list(TASKS)
+        raise ValueError(
+            f"env is {env_id!r}, which is not a registered environment; did you mean {', '.join(close)}? "
+            "(An environment of your own is registered by importing its module: write module:Id-v0.)"
+        )
+    return name
+
+
+def _make(env_id: str, render_mode: str | None) -> AnyEnv:
+    # The passive checker only repeats, slower, what CheckedEnv tests.
+    options: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
+    return _build(lambda: gymnasium.make(env_id, disable_env_checker=True, **options))
+
+
+def _clones(env: AnyEnv, count: int) -> list[AnyEnv]:
+    spec = env.spec
+    if count and spec is None:
+        raise ValueError(
+            f"num_envs is {count + 1}, but {env} has no spec to make more of it from; give a function that builds one"
+        )
+    return [_build(lambda: gymnasium.make(cast("Any", spec))) for _ in range(count)]
+
+
+def _build(function: Callable[[], AnyEnv]) -> AnyEnv:
+    try:
+        env = function()
+    except Exception as error:
+        raise ValueError(f"the environment could not be built: {type(error).__name__}: {error}") from error
+    if not isinstance(env, gymnasium.Env):
+        raise ValueError(f"the function returned {env!r}; it must return a gymnasium.Env")
+    return env
+
+
+def _name(env: AnyEnv) -> str:
+    return env.spec.id if env.spec is not None else type(env.unwrapped).__name__

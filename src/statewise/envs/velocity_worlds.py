@@ -1,0 +1,213 @@
+"""MuJoCo worlds of one Velocity robot: stepped side by side, restarted one by one."""
+
+# MuJoCo's compiled modules come without type stubs.
+# pyright: reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import mujoco
+import numpy as np
+
+from statewise.envs.base import Outcome, require_positive
+from statewise.envs.velocity import VelocityTask, judge_motion, observe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+OBS_BOUND = float(mujoco.mjMAXVAL)
+"""MuJoCo gives up on joint values beyond it; so do we on any observation."""
+
+_TORSO = 1
+_SAVED = ("qpos", "qvel", "qacc_warmstart")
+_BREAKDOWNS = [
+    int(warning)
+    for warning in (
+        mujoco.mjtWarning.mjWARN_BADQPOS,
+        mujoco.mjtWarning.mjWARN_BADQVEL,
+        mujoco.mjtWarning.mjWARN_BADQACC,
+    )
+]
+
+
+def load_model(file: str) -> mujoco.MjModel:
+    """Compile one of Gymnasium's MuJoCo models so that it behaves as under MuJoCo 2.3.3.
+
+    What changed in MuJoCo since then is undone where that is possible.
+    """
+    spec = mujoco.MjSpec.from_string((files("gymnasium") / "envs/mujoco/assets" / file).read_text())
+    # MuJoCo logs a warning about this attribute into the working directory; to scale afterwards is the same.
+    total_mass = spec.compiler.settotalmass
+    spec.compiler.settotalmass = -1
+    model = spec.compile()
+    if total_mass > 0:
+        mujoco.mj_setTotalmass(model, total_mass)
+        mujoco.mj_setConst(model, mujoco.MjData(model))
+    # One robot is one island: to look for more takes 5-9 % of the time and changes no bit.
+    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_ISLAND
+    version = tuple(int(part) for part in mujoco.__version__.split(".")[:2])
+    if version >= (3, 5):
+        # The margins of two geoms add up since 3.5; before, the larger held. Those of a model here are all the same.
+        model.geom_margin *= 0.5
+    if version >= (3, 17):
+        # The solver stops relative to the trace of the inertia matrix since 3.17, which is too early for 1e-8.
+        model.opt.tolerance = 1e-12
+    return model
+
+
+class _Field:
+    """One array of every world's MjData, gathered into `values` [N, size]."""
+
+    def __init__(self, views: Sequence[NDArray[Any]]) -> None:
+        self._views = [view.reshape(-1) for view in views]
+        self.values = np.stack(self._views)
+        self._flat = self.values.reshape(-1)
+
+    def gather(self) -> None:
+        np.concatenate(self._views, out=self._flat)
+
+    def gather_one(self, world: int) -> None:
+        self.values[world] = self._views[world]
+
+    def scatter(self, values: NDArray[Any]) -> None:
+        for view, row in zip(self._views, values, strict=True):
+            view[:] = row
+
+
+class VelocityWorlds:
+    """N simulations of one task's robot; time limits and resets are the caller's.
+
+    The worlds are shared out among `threads` threads; the results do not depend on their number.
+    """
+
+    def __init__(self, task: VelocityTask, num_envs: int, threads: int = 1) -> None:
+        require_positive(num_envs=num_envs, threads=threads)
+        self.task = task
+        self.model = load_model(task.model)
+        self.dt = self.model.opt.timestep * task.frame_skip
+        self._datas = [mujoco.MjData(self.model) for _ in range(num_envs)]
+        self._shares = np.array_split(np.array(self._datas, dtype=object), min(threads, num_envs))
+        self._pool = ThreadPoolExecutor(len(self._shares)) if len(self._shares) > 1 else None
+        read = dict.fromkeys(("qpos", "qvel", task.position, *task.extra_obs))
+        self._fields = {
+            name: _Field([getattr(data, name) for data in self._datas])
+            for name in dict.fromkeys((*read, *_SAVED, "ctrl"))
+        }
+        self._read = [self._fields[name] for name in read]
+        self._warnings = _Field([data.warning.number for data in self._datas])
+        self.position = self._measure(slice(None))
+        self.obs = self._observe(slice(None))
+
+    def restart(self, world: int, generator: np.random.Generator) -> None:
+        """Put one world into a noisy rest pose, drawn as Gymnasium's v4 robots draw it."""
+        model, data, noise = self.model, self._datas[world], self.task.reset_noise
+        mujoco.mj_resetData(model, data)
+        data.qpos[:] = model.qpos0 + generator.uniform(-noise, noise, model.nq)
+        if self.task.normal_qvel:
+            data.qvel[:] = noise * generator.standard_normal(model.nv)
+        else:
+            data.qvel[:] = generator.uniform(-noise, noise, model.nv)
+        if model.jnt_type[0] == mujoco.mjtJoint.mjJNT_FREE:
+            # Up to 3.1 mj_forward did this, so that the first observation held a unit quaternion.
+            mujoco.mju_normalize4(data.qpos[3:7])
+        mujoco.mj_forward(model, data)
+        for field in self._read:
+            field.gather_one(world)
+        row = slice(world, world + 1)
+        self.position[row] = self._measure(row)
+        self.obs[row] = self._observe(row)
+
+    def step(self, actions: Floats) -> Outcome:
+        """Advance all worlds by one action each, actions [N, act_dim] in the units of the action space.
+
+        The position of Ant and Humanoid is the one MuJoCo computed last on its way, a little behind the final qpos, as
+        in the original. A world whose simulation broke down is truncated and reported as having stood still.
+        """
+        self._fields["ctrl"].scatter(actions)
+        if self._pool is None:
+            self._simulate(self._datas)
+        else:
+            list(self._pool.map(self._simulate, self._shares))
+        for field in (*self._read, self._warnings):
+            field.gather()
+        after, obs = self._measure(slice(None)), self._observe(slice(None))
+        diverged = self._diverged(obs)
+        if diverged.any():
+            after[diverged], obs[diverged] = self.position[diverged], self.obs[diverged]
+        motion = judge_motion(self.task, self.position, after, actions, self.dt)
+        # info holds parts of `after`, which a later restart must not touch.
+        self.position, self.obs = after.copy(), obs
+        return Outcome(
+            next_obs=obs.copy(),
+            reward=motion.reward,
+            cost=motion.cost,
+            constraint=motion.constraint,
+            terminated=self._unhealthy() & ~diverged,
+            truncated=diverged,
+            info=motion.info,
+        )
+
+    def get_state(self) -> dict[str, NDArray[Any]]:
+        """All that the next step depends on; the position lags behind qpos and cannot be recomputed from it."""
+        for name in _SAVED:
+            self._fields[name].gather()
+        saved = {name: self._fields[name].values.copy() for name in _SAVED}
+        return {**saved, "position": self.position.copy(), "last_obs": self.obs.copy()}
+
+    def set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go back to a state of `get_state`."""
+        for data in self._datas:
+            mujoco.mj_resetData(self.model, data)
+        for name in _SAVED:
+            self._fields[name].scatter(state[name])
+        self.position, self.obs = np.array(state["position"]), np.array(state["last_obs"])
+
+    def qpos(self, world: int) -> Floats:
+        """The generalised position of one world [nq], as it now is in the simulator."""
+        return self._datas[world].qpos
+
+    def close(self) -> None:
+        """Stop the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _simulate(self, datas: Sequence[mujoco.MjData]) -> None:
+        for data in datas:
+            mujoco.mj_step(self.model, data, self.task.frame_skip)
+            if "cfrc_ext" in self.task.extra_obs:
+                # mj_step leaves the contact forces on bodies out.
+                mujoco.mj_rnePostConstraint(self.model, data)
+
+    def _measure(self, rows: slice) -> Floats:
+        """Positions [n, 1 or 2] of these worlds, along x or in the plane."""
+        values = self._fields[self.task.position].values[rows]
+        if self.task.position == "qpos":
+            return values[:, : self.task.root_joints].copy()
+        bodies = values.reshape(len(values), self.model.nbody, 3)
+        if self.task.position == "xpos":
+            return bodies[:, _TORSO, :2].copy()
+        mass = self.model.body_mass
+        return ((mass[:, None] * bodies).sum(axis=1) / mass.sum())[:, :2]
+
+    def _observe(self, rows: slice) -> Floats:
+        extra = [self._fields[name].values[rows] for name in self.task.extra_obs]
+        return observe(self.task, self._fields["qpos"].values[rows], self._fields["qvel"].values[rows], extra)
+
+    def _diverged(self, obs: Floats) -> NDArray[np.bool_]:
+        """Worlds that MuJoCo gave up on and put back, or whose observation [obs_dim] is beyond all bounds."""
+        if not self._warnings.values.any() and np.abs(obs).max() <= OBS_BOUND:
+            return np.zeros(len(obs), bool)
+        broke_down = self._warnings.values[:, _BREAKDOWNS].any(axis=1)
+        return np.logical_or(broke_down, ~(np.abs(obs) <= OBS_BOUND).all(axis=1))
+
+    def _unhealthy(self) -> NDArray[np.bool_]:
+        if self.task.healthy is None:
+            return np.zeros(len(self._datas), bool)
+        return ~self.task.healthy(self._fields["qpos"].values, self._fields["qvel"].values)

@@ -1,0 +1,47 @@
+"""What this process may use: cores, and the folder of compiled functions that later processes reuse."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+
+def available_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def capped_threads(threads: int) -> int:
+    """`threads`, at most what the machine has; 0 asks for all of it."""
+    cores = available_cores()
+    return cores if threads == 0 else min(threads, cores)
+
+
+def cache_folder() -> Path:
+    """Where compiled functions are kept: STATEWISE_CACHE_DIR, or the user's cache folder."""
+    chosen = os.environ.get("STATEWISE_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "statewise"
+
+
+def use_compilation_cache() -> None:
+    """Let JAX keep what it compiles for the next process; without a writable folder it just compiles."""
+    import jax
+
+    folder = cache_folder() / "xla"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+def release_unused_memory() -> None:
+    """Give back to the system what compiling took: some 300 MB, which glibc would keep. Elsewhere nothing happens."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -1,0 +1,60 @@
+"""What a run folder's config.json says: the version, the method, the task, every field of the configuration."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from statewise import __version__
+from statewise.config import SacConfig, preset_fields
+from statewise.errors import RunError
+from statewise.methods import find_method
+
+
+def make_config(method: str, preset: str = "paper", **fields: Any) -> SacConfig:
+    """A method's configuration: Table I's defaults, changed by a preset, changed by `fields`.
+
+    Raises ValueError for an unknown method, preset or field, or a value outside its range.
+    """
+    config = find_method(method).config
+    return config.from_dict({**preset_fields(preset, config), **fields})
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A run: its task, its configuration (which knows its method) and, for plain tasks, its constraint function.
+
+    `constraint` is "module:function" or None; a function without a name to import it by can't be recorded.
+    """
+
+    task: str
+    config: SacConfig
+    constraint: str | None = None
+
+    def to_json(self) -> str:
+        """The text of config.json."""
+        content = {
+            "statewise": __version__,
+            "method": self.config.method,
+            "task": self.task,
+            "constraint": self.constraint,
+            "config": self.config.to_dict(),
+        }
+        return json.dumps(content, indent=2) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> RunSpec:
+        """The spec in a config.json; RunError where it is damaged or holds an unknown key or a bad value."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            keys = {"statewise", "method", "task", "constraint", "config"}
+            if not isinstance(content, dict) or content.keys() != keys:
+                raise ValueError(f"its keys must be {', '.join(sorted(keys))}")
+            if not isinstance(content["task"], str) or not isinstance(content["config"], dict):
+                raise ValueError("task must be a name and config a table of fields")
+            config = find_method(content["method"]).config.from_dict(content["config"])
+            return cls(content["task"], config, content["constraint"])
+        except (OSError, ValueError, TypeError) as error:
+            raise RunError(f"{path}: can't be used: {error}") from error
