@@ -130,7 +130,7 @@ class Sac:
 
     def update(self, state: SacState, batch: Batch, dual: Batch, key: Key) -> tuple[SacState, Metrics]:
         """One gradient step on `batch` [B]; `dual` [M, B] is what a dual cycle learns from, if one is due now."""
-        key_next, key_actor, key_dual = jax.random.split(key, 3)
+        key_next, key_actor, key_dual, _ = jax.random.split(key, 4)  # the fourth is `describe`'s
         batch = self._prepare(state.normalizer, batch)
         state, critic_metrics = self._critic_step(state, batch, key_next)
         state, actor_metrics = self._actor_step(state, batch, key_actor)
@@ -160,7 +160,7 @@ class Sac:
 
     def describe(self, state: SacState, batch: Batch, key: Key) -> Metrics:
         """Figures of a state on a batch: F̂, quantiles of λ, ρ, and those of the last dual cycle."""
-        lam, f = self.risk(state, batch.obs, jax.random.fold_in(key, 1))
+        lam, f = self.risk(state, batch.obs, jax.random.split(key, 4)[3])
         d = self.config.tolerance
         near = (jnp.abs(f - d) <= BOUNDARY * max(d, 0.1)).astype(f.dtype)
         return {
@@ -237,7 +237,9 @@ class Sac:
             return state
 
         def cycle(state: SacState) -> SacState:
-            mechanism, metrics = self.mechanism.update(state.mechanism, self._dual_inputs(state, dual, key), key)
+            key_f, key_update = jax.random.split(key)
+            inputs = self._dual_inputs(state, dual, key_f)
+            mechanism, metrics = self.mechanism.update(state.mechanism, inputs, key_update)
             return state._replace(mechanism=mechanism, cycle=metrics)
 
         due = jnp.logical_and(state.step % interval == 0, state.step > start)

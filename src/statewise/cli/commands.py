@@ -199,6 +199,7 @@ def _hours(run: Path, config: SacConfig, full: SacConfig) -> float | None:
     if medians is None:
         return None
     step_seconds, update_seconds = medians
+    update_seconds *= full.batch_size / config.batch_size
     return (full.total_steps * step_seconds + full.total_updates * update_seconds) / 3600
 
 
