@@ -1,13 +1,14 @@
 # make train            train and evaluate a first policy
 # make test             every check and every test
+# make bench            speed: gradient step, whole training, sampling
 # PYTHON=python3.12     another interpreter, in a folder of its own: make test PYTHON=python3.12 VENV=.venv-3.12
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-TRAIN ?= train sac-alam SafetyHalfCheetahVelocity-v1 --preset demo
-EVALUATE ?= evaluate sac-alam SafetyHalfCheetahVelocity-v1
+TASK ?= SafetyHalfCheetahVelocity-v1
+ROOT ?= runs/demo
 
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES := pyproject.toml constraints.txt src/statewise/__init__.py
@@ -15,8 +16,8 @@ SOURCES := pyproject.toml constraints.txt src/statewise/__init__.py
 .PHONY: train check test bench clean
 
 train: $(VENV)/.installed
-	$(BIN)/statewise $(TRAIN)
-	$(BIN)/statewise $(EVALUATE)
+	$(BIN)/statewise train sac-alam $(TASK) --preset demo --root $(ROOT) --overwrite
+	$(BIN)/statewise evaluate "$$(ls -td $(ROOT)/$(TASK)/sac-alam/seed-* | head -n 1)" --episodes 10
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check
@@ -28,7 +29,9 @@ test: check
 	$(BIN)/python -m pytest -n 2 --dist worksteal --timeout 900
 
 bench: $(VENV)/.installed
-	$(BIN)/python benchmarks/envs.py
+	$(BIN)/python benchmarks/update.py --output benchmarks/results
+	$(BIN)/python benchmarks/training.py --output benchmarks/results
+	$(BIN)/python benchmarks/envs.py --output benchmarks/results
 
 clean:
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache

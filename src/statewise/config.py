@@ -306,19 +306,20 @@ _QUICK: dict[str, Any] = {
     "tau": 0.01,
     "feasibility": "cdf",
     "zeta": 1e-12,
-    "total_steps": 150_000,
+    "update_ratio": 0.25,
+    "total_steps": 200_000,
     "warmup_steps": 5_000,
     "eval_interval": 10_000,
     "replay_capacity": 200_000,
     "multiplier_learning_rate": 3e-4,
     "dual_pace": 100.0,
-    "dual_start": 10_000,
+    "dual_start": 5_000,
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "quick": _QUICK,
-    "demo": {**_QUICK, "total_steps": 60_000, "eval_interval": 5_000},
+    "demo": {**_QUICK, "total_steps": 100_000, "eval_interval": 5_000},
 }
 """Fields that each preset changes; a method takes those that it has."""
 

@@ -48,7 +48,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("lam_q50", "median multiplier"),
     Column("lam_q90", "90 % quantile of the multiplier"),
     Column("lam_max", "largest multiplier on the batch"),
-    Column("lam_boundary", "mean multiplier of the states at the boundary, where |f - d| is small"),
+    Column("lam_boundary", "mean multiplier, weighted towards states with f near d"),
     Column("rho", "penalty factor of the augmented Lagrangian"),
     Column("violation", "measure v that decides whether rho grows"),
     Column("dual_loss", "loss of the multiplier network"),

@@ -33,8 +33,8 @@ from statewise.optim import make_optimizer
 from statewise.types import Array, Batch, Dims, Key, Metrics
 
 QUANTILES = {"lam_q10": 0.1, "lam_q50": 0.5, "lam_q90": 0.9, "lam_max": 1.0}
-BOUNDARY = 0.5
-"""F̂ counts as near d where |F̂ − d| ≤ BOUNDARY·max(d, 0.1)."""
+BOUNDARY = 0.05
+"""Half-width in F̂ of the weight that `lam_boundary` gives to states with F̂ near d."""
 
 
 class SacState(NamedTuple):
@@ -162,13 +162,13 @@ class Sac:
         """Figures of a state on a batch: F̂, quantiles of λ, ρ, and those of the last dual cycle."""
         lam, f = self.risk(state, batch.obs, jax.random.split(key, 4)[3])
         d = self.config.tolerance
-        near = (jnp.abs(f - d) <= BOUNDARY * max(d, 0.1)).astype(f.dtype)
+        near = 1.0 / (1.0 + jnp.square((f - d) / BOUNDARY))
         return {
             "f": jnp.mean(f),
             "f_q90": jnp.quantile(f, 0.9),
             "unsafe_fraction": jnp.mean((f > d).astype(f.dtype)),
             "lam": jnp.mean(lam),
-            "lam_boundary": jnp.sum(lam * near) / jnp.maximum(jnp.sum(near), 1.0),
+            "lam_boundary": jnp.sum(lam * near) / jnp.sum(near),
             **{name: jnp.quantile(lam, q) for name, q in QUANTILES.items()},
             **self.mechanism.report(state.mechanism),
             **state.cycle,

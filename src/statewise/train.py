@@ -104,8 +104,8 @@ class Trainer:
 
     def close(self) -> None:
         """Close the files."""
-        self.metrics.close()
-        self.timing.close()
+        with self.metrics, self.timing:
+            pass
 
     def _block(self, total: int) -> None:
         c, before = self.config, self.step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -45,7 +46,11 @@ class VideoWriter:
         if self._writer is None:
             self._writer = self._open(env.metadata["render_fps"])
         if self._steps % self._stride == 0:
-            self._writer.append_data(_frame(env))
+            frame = _frame(env)
+            with warnings.catch_warnings():
+                # JAX warns of every fork; the one at the first frame goes straight on to ffmpeg.
+                warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
+                self._writer.append_data(frame)
         self._steps += 1
 
     def _open(self, fps: float) -> Any:

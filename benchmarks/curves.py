@@ -1,0 +1,102 @@
+"""Learning curves of several methods on one task: a table and a picture.
+
+    python benchmarks/curves.py                                        # SAC, SAC-LagNet, SAC-ALaM, two seeds each
+    python benchmarks/curves.py --task SafetyHopperVelocity-v1 --methods sac-alam --seeds 0
+
+Runs are resumed where they stopped, and left alone where they are finished. Writes <name>.md and <name>.png into
+benchmarks/results; the table's returns and costs are means over the last tenth of the evaluations of a run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from statewise import Agent, metrics
+from statewise.config import SacConfig
+from statewise.figures import compare_picture
+from statewise.files import write_text_atomic
+from statewise.progress import Plain
+from statewise.runs import RunFolder
+
+METHODS = ("sac", "sac-lagnet", "sac-alam")
+RESULTS = Path(__file__).parent / "results"
+
+
+def train(method: str, task: str, seed: int, root: Path, fields: dict[str, Any]) -> Path:
+    """Train one run to its end, from its last checkpoint if it has one; returns its folder."""
+    agent = Agent(method, task, seed=seed, root=root, **fields)
+    path = agent.run_path
+    assert path is not None
+    started = (path / "config.json").exists()
+    if started and any(RunFolder(path).checkpoints.glob("step-*")):
+        agent = Agent.load(path)
+    agent.learn(overwrite=started and agent.gradient_step == 0, progress=Plain())
+    return path
+
+
+def summary(run: Path) -> dict[str, float]:
+    """Figures of one run: ends of the curves, violations while training, swings of the cost after the first quarter."""
+    rows = metrics.read(RunFolder(run).metrics_path)
+    evals, train_rows = rows.filter(pl.col("phase") == "eval"), rows.filter(pl.col("phase") == "train")
+    last = evals.tail(max(1, len(evals) // 10))
+    later = evals.filter(pl.col("step") > 0.25 * evals["step"][-1])
+    timing = metrics.read(RunFolder(run).timing_path)
+    return {
+        "return": last["return"].mean(),
+        "cost": last["cost"].mean(),
+        "best safe return": evals.filter(pl.col("cost") <= 1.0)["return"].max(),
+        "cost variation": later["cost"].diff().abs().mean(),
+        "training violations": train_rows["violations"][-1],
+        "λ": train_rows["lam"][-1],
+        "ρ": train_rows["rho"][-1],
+        "minutes": timing["seconds"].sum() / 60.0,
+    }  # pyright: ignore[reportReturnType]
+
+
+def table(rows: list[tuple[str, int, dict[str, float]]]) -> str:
+    """A Markdown table of summaries."""
+    names = list(rows[0][2])
+    lines = [f"| method | seed | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
+    for method, seed, figures in rows:
+        cells = ["–" if figures[n] is None else f"{figures[n]:,.4g}" for n in names]
+        lines.append(f"| {method} | {seed} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Train what is missing and write table and picture."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--task", default="SafetyHalfCheetahVelocity-v1")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    parser.add_argument("--preset", default="quick")
+    parser.add_argument("--total-steps", type=int)
+    parser.add_argument("--root", type=Path, default=Path("runs"))
+    parser.add_argument("--name", default="velocity", help="of the files in benchmarks/results")
+    arguments = parser.parse_args()
+    fields: dict[str, Any] = {"preset": arguments.preset}
+    if arguments.total_steps is not None:
+        fields["total_steps"] = arguments.total_steps
+    began, runs, rows = time.monotonic(), [], []
+    for seed in arguments.seeds:
+        for method in arguments.methods:
+            run = train(method, arguments.task, seed, arguments.root, fields)
+            runs.append(run)
+            rows.append((method, seed, summary(run)))
+            print(table(rows), flush=True)
+    rows.sort(key=lambda row: (arguments.methods.index(row[0]), row[1]))
+    RESULTS.mkdir(exist_ok=True)
+    compare_picture(sorted(runs, key=lambda r: arguments.methods.index(r.parent.name)), RESULTS / f"{arguments.name}.png")
+    config: SacConfig = Agent(arguments.methods[0], arguments.task, **fields).config
+    title = f"# {arguments.task}, preset `{arguments.preset}`, {config.total_steps:,} steps\n"
+    write_text_atomic(RESULTS / f"{arguments.name}.md", f"{title}\n{table(rows)}\n\n![curves]({arguments.name}.png)\n")
+    print(f"{(time.monotonic() - began) / 60.0:.0f} minutes")
+
+
+if __name__ == "__main__":
+    main()

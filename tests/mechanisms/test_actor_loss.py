@@ -1,0 +1,96 @@
+"""Each mechanism's loss of the actor by hand, its multiplier, and its cost target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from learners import DIMS, key, random_batch, small_config
+
+from statewise.mechanisms.base import ActorTerms, CostTargetInputs, Mechanism
+from statewise.methods import METHODS, build_mechanism
+from statewise.ops import feasibility
+
+D = 0.1
+F = np.array([0.6, -0.4, -3.0])
+ALPHA_LOGP = np.array([0.2, -0.1, 0.3])
+Q = np.array([1.0, 2.0, -1.0])
+BASE = ALPHA_LOGP - Q
+
+
+def losses(mechanism: Mechanism) -> tuple[np.ndarray, np.ndarray]:
+    """The actor's loss and λ at three states."""
+    state = mechanism.init(key(0), DIMS)
+    obs = random_batch(0, 3).obs
+    alpha_logp, q, f = (jnp.asarray(row, jnp.float32) for row in (ALPHA_LOGP, Q, F))
+    terms = ActorTerms(obs, jnp.zeros((3, DIMS.action)), alpha_logp, q, f, jnp.zeros(3))
+    return np.asarray(mechanism.actor_loss(state, terms)), np.asarray(mechanism.multiplier(state, obs))
+
+
+def build(method: str, **changes: Any) -> Mechanism:
+    return build_mechanism(small_config(method, cost_threshold=D, multiplier_bias=0.5, **changes))
+
+
+def test_plain_sac_ignores_the_cost() -> None:
+    loss, lam = losses(build("sac"))
+    np.testing.assert_allclose(loss, BASE, rtol=1e-6)
+    np.testing.assert_array_equal(lam, 0.0)
+    assert build("sac").n_cost_samples == 0
+
+
+@pytest.mark.parametrize("method", ["sac-alam", "sac-alam-ga"])
+def test_the_augmented_loss(method: str) -> None:
+    loss, lam = losses(build(method, rho_init=2.0))
+    # The third state lies beyond the truncation: −λ/ρ > −3.1, so that its penalty is −λ²/(2ρ).
+    assert lam[2] < 2.0 * 3.1
+    expected = BASE + (np.maximum(lam + 2.0 * (F - D), 0.0) ** 2 - lam**2) / 4.0
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_the_linear_loss() -> None:
+    loss, lam = losses(build("sac-lagnet"))
+    np.testing.assert_allclose(loss, BASE + lam * (F - D), rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["sac-alam", "sac-alam-ga", "sac-lagnet"])
+def test_per_state_scale_divides_by_1_plus_the_multiplier(method: str) -> None:
+    whole, lam = losses(build(method))
+    scaled, _ = losses(build(method, per_state_scale=True))
+    assert np.all(lam > 0.0)
+    np.testing.assert_allclose(scaled, whole / (1.0 + lam), rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_multiplier_starts_at_no_less_than_0(method: str) -> None:
+    mechanism = build_mechanism(METHODS[method].config())
+    lam = mechanism.multiplier(mechanism.init(key(0), DIMS), random_batch(0).obs)
+    assert lam.shape == (8,)
+    assert float(jnp.min(lam)) >= 0.0
+    assert float(jnp.max(lam)) < 0.1
+
+
+@pytest.mark.parametrize("name", ["cvf", "cdf", "hjr"])
+def test_the_cost_target_is_that_of_the_feasibility_function(name: str) -> None:
+    config = small_config("sac", feasibility=name, gamma=0.9, feasibility_gamma=0.8)
+    batch = random_batch(3)
+    next_qc = jnp.stack([batch.reward, 0.5 * batch.reward])
+    target = build_mechanism(config).cost_target(
+        CostTargetInputs(batch.cost, batch.constraint, batch.terminated, next_qc)
+    )
+    expected = {
+        "cvf": feasibility.cvf_target(batch.cost, batch.terminated, next_qc, 0.9),
+        "cdf": feasibility.cdf_target(batch.cost, batch.terminated, next_qc, 0.8),
+        "hjr": feasibility.hjr_target(batch.constraint, batch.terminated, next_qc, 0.9),
+    }
+    np.testing.assert_array_equal(target, expected[name])
+
+
+def test_the_floor_of_the_cost_value_is_a_choice() -> None:
+    terms = CostTargetInputs(jnp.zeros(1), jnp.zeros(1), jnp.zeros(1), jnp.full((2, 1), -2.0))
+    lowest = {
+        floor: float(build_mechanism(small_config("sac", gamma=0.5, cost_floor=floor)).cost_target(terms)[0])
+        for floor in (False, True)
+    }
+    assert lowest == {False: -1.0, True: 0.0}
