@@ -17,11 +17,11 @@ from typing import Any
 import polars as pl
 
 from statewise import Agent, metrics
-from statewise.config import SacConfig
 from statewise.figures import compare_picture
 from statewise.files import write_text_atomic
 from statewise.progress import Plain
 from statewise.runs import RunFolder
+from statewise.spec import make_config
 
 METHODS = ("sac", "sac-lagnet", "sac-alam")
 RESULTS = Path(__file__).parent / "results"
@@ -54,7 +54,7 @@ def summary(run: Path) -> dict[str, float]:
         "training violations": train_rows["violations"][-1],
         "λ": train_rows["lam"][-1],
         "ρ": train_rows["rho"][-1],
-        "minutes": timing["seconds"].sum() / 60.0,
+        "minutes": float(timing["seconds"].sum()) / 60.0,
     }  # pyright: ignore[reportReturnType]
 
 
@@ -91,10 +91,12 @@ def main() -> None:
             print(table(rows), flush=True)
     rows.sort(key=lambda row: (arguments.methods.index(row[0]), row[1]))
     RESULTS.mkdir(exist_ok=True)
-    compare_picture(sorted(runs, key=lambda r: arguments.methods.index(r.parent.name)), RESULTS / f"{arguments.name}.png")
-    config: SacConfig = Agent(arguments.methods[0], arguments.task, **fields).config
-    title = f"# {arguments.task}, preset `{arguments.preset}`, {config.total_steps:,} steps\n"
-    write_text_atomic(RESULTS / f"{arguments.name}.md", f"{title}\n{table(rows)}\n\n![curves]({arguments.name}.png)\n")
+    runs.sort(key=lambda run: arguments.methods.index(run.parent.name))
+    compare_picture(runs, RESULTS / f"{arguments.name}.png")
+    steps = make_config(arguments.methods[0], **fields).total_steps
+    title = f"# {arguments.task}, preset `{arguments.preset}`, {steps:,} steps"
+    text = f"{title}\n\n{table(rows)}\n\n![curves]({arguments.name}.png)\n"
+    write_text_atomic(RESULTS / f"{arguments.name}.md", text)
     print(f"{(time.monotonic() - began) / 60.0:.0f} minutes")
 
 

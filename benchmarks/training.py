@@ -3,9 +3,9 @@
     python benchmarks/training.py                    # some minutes on two quiet cores
     python benchmarks/training.py --output DIR       # also writes DIR/training.md
 
-One process trains SAC-ALaM on HalfCheetah with the networks and batch of Table I and takes turns, block by block, between the
-whole loop (sampling, replay, learning, metrics), the compiled update alone on minibatches drawn before, and the
-worlds alone with actions drawn before. The ratio of the first to the sum of the others is a median over the turns.
+One process trains SAC-ALaM on HalfCheetah with the networks and batch of Table I and takes turns, block by block,
+between the whole loop (sampling, replay, learning, metrics), the compiled update alone on minibatches drawn before,
+and the worlds alone with actions drawn before. The ratio of the first to the sum of the others is a median.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ def _update_alone(trainer: Trainer) -> Callable[[], Any]:
 def _worlds_alone(trainer: Trainer) -> Callable[[], Any]:
     env, config = trainer.eval_env, trainer.config
     env.reset(seed=1)
-    actions = np.random.default_rng(0).uniform(-1, 1, (config.block_length, *env.action_space.shape))  # pyright: ignore[reportGeneralTypeIssues]
+    shape = (config.block_length, env.num_envs, trainer.learner.layout.act_dim)
+    actions = np.random.default_rng(0).uniform(-1.0, 1.0, shape)
     return lambda: [env.step(action) for action in actions]
 
 
@@ -138,7 +139,7 @@ def import_seconds() -> dict[str, float]:
 
 
 def replay_memory() -> dict[str, float]:
-    """Gigabytes of a replay's file with 2·10⁶ transitions of observation 60 and action 2, slack of the defaults included."""
+    """Gigabytes of a replay of 2·10⁶ transitions of observation 60 and action 2, the default slack included."""
     config = make_config("sac-alam")
     slack = config.checkpoints_kept * (config.checkpoint_interval + config.block_env_steps)
     rows = config.replay_capacity + slack

@@ -116,9 +116,7 @@ class Agent:
             env, eval_env = (self._vector(n) for n in (self.config.num_envs, self.config.eval_envs))
             stack.callback(env.close)
             stack.callback(eval_env.close)
-            trainer = Trainer(
-                run, self.config, env, eval_env, self._learner, progress=progress, listeners=listeners
-            )
+            trainer = Trainer(run, self.config, env, eval_env, self._learner, progress=progress, listeners=listeners)
             stack.callback(trainer.close)
             trainer.train(total_steps)
         return self

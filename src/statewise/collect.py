@@ -50,9 +50,7 @@ class Collector:
         if done.any():
             self._finished.extend(self._running[:, done].T)
             self._running[:, done] = 0.0
-        return self.layout.pack(
-            obs, action, reward, cost, infos["constraint"], terminated, infos["next_obs"]
-        )
+        return self.layout.pack(obs, action, reward, cost, infos["constraint"], terminated, infos["next_obs"])
 
     def take_figures(self) -> dict[str, float]:
         """Figures of the episodes that ended since the last call, and of costs since the run began."""
@@ -81,7 +79,7 @@ class Collector:
 
 
 def episode_figures(episodes: NDArray[np.float64]) -> dict[str, float]:
-    """Columns of the metrics from rows (return, cost, length), one an episode; only their number where there are none."""
+    """Columns of the metrics from rows (return, cost, length), one an episode; without any, just their number."""
     if len(episodes) == 0:
         return {"episodes": 0.0}
     mean = episodes.mean(axis=0)

@@ -148,7 +148,7 @@ class SacConfig(RunConfig):
     target_entropy: Real | None = None
     """Entropy that the temperature steers to; None means −dim(A) (Table I)."""
     reward_scale: Positive | None = None
-    """Factor on training rewards; None takes the task's own (0.01 on Velocity tasks but Swimmer). The paper is silent."""
+    """Factor on training rewards; None: the task's own (0.01 on Velocity tasks but Swimmer). The paper is silent."""
     binary_cost: bool = True
     """Train on 1[cost > 0] instead of the raw cost. The paper is silent."""
     cost_threshold: Real | None = None
@@ -177,9 +177,7 @@ class SacConfig(RunConfig):
                 f" is {steps:g} gradient steps a block; it must be a whole number from 1 to 10⁹"
             )
         if self.replay_capacity < self.batch_size:
-            raise ValueError(
-                f"replay_capacity: {self.replay_capacity} must be at least batch_size = {self.batch_size}"
-            )
+            raise ValueError(f"replay_capacity: {self.replay_capacity} must be at least batch_size = {self.batch_size}")
 
     @property
     def block_env_steps(self) -> int:
@@ -231,7 +229,7 @@ class MultiplierConfig(SacConfig):
     dual_steps: Count = 5
     """Optimiser steps of a dual cycle, each on a fresh minibatch (Table I)."""
     dual_pace: Positive | None = None
-    """Dual optimiser steps per 1000 gradient steps; sets the interval, whatever dual_interval says. Beyond the paper."""
+    """Dual optimiser steps per 1000 gradient steps, in place of dual_interval. Beyond the paper."""
     dual_start: Whole = 0
     """Gradient steps before the first dual cycle. Beyond the paper."""
     dual_states: Literal["all", "safe", "recent"] = "all"
@@ -239,7 +237,7 @@ class MultiplierConfig(SacConfig):
     recent_window: Count = 100_000
     """Transitions that dual_states = "recent" draws from."""
     multiplier_max: Positive | None = None
-    """Upper end of the dual target; None leaves it open (the paper). An ascent step is held there by a gradient of 0."""
+    """Upper end of the dual target (an ascent step has no gradient there); None leaves it open (the paper)."""
     per_state_scale: bool = False
     """Divide the actor's loss at x by 1 + λ(x). Beyond the paper."""
 

@@ -31,9 +31,7 @@ def play_episodes(
     running = np.zeros((3, env.num_envs))
     finished: list[list[NDArray[np.float64]]] = [[] for _ in range(env.num_envs)]
     while any(len(done) < episodes for done in finished):
-        obs, reward, terminated, truncated, infos = env.step(
-            rescale_action(greedy(obs), env.single_action_space)
-        )
+        obs, reward, terminated, truncated, infos = env.step(rescale_action(greedy(obs), env.single_action_space))
         running += (reward, infos["cost"], np.ones_like(reward))
         if on_step is not None:
             on_step(env)

@@ -145,9 +145,7 @@ class Learner:
         return self.sac.update_block(state, unpack(rows), unpack(dual), key)
 
 
-def _require_finite(
-    steps: dict[str, NDArray[Any]], state: dict[str, NDArray[Any]], first_step: int
-) -> None:
+def _require_finite(steps: dict[str, NDArray[Any]], state: dict[str, NDArray[Any]], first_step: int) -> None:
     broken = [
         (int(np.flatnonzero(~np.isfinite(values))[0]), order, name)
         for order, (name, values) in enumerate(steps.items())

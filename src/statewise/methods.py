@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Method(NamedTuple):
-    """A method's configuration class, one line about it, and its builder (a function, or the module that has `build`)."""
+    """A method's configuration class, a line about it, its builder (a function, or the module with `build`)."""
 
     config: type[SacConfig]
     summary: str

@@ -12,16 +12,16 @@ ZETA_MIN = 1e-16
 
 
 class RadState(NamedTuple):
-    """count: int32 steps taken; mu, nu: first and second moments, trees like the parameters."""
+    """steps: int32, taken so far; mu, nu: first and second moments, trees like the parameters."""
 
-    count: jax.Array
+    steps: jax.Array
     mu: Any
     nu: Any
 
 
-def annealed_zeta(count: jax.Array, total_steps: int) -> jax.Array:
-    """ζ_k = clip(exp(40(k/N − 1)), 10⁻¹⁶, 1) at step k = count of N."""
-    return jnp.clip(jnp.exp(40.0 * (count / total_steps - 1.0)), ZETA_MIN, 1.0)
+def annealed_zeta(step: jax.Array, total_steps: int) -> jax.Array:
+    """ζ_k = clip(exp(40(k/N − 1)), 10⁻¹⁶, 1) at step k of N."""
+    return jnp.clip(jnp.exp(40.0 * (step / total_steps - 1.0)), ZETA_MIN, 1.0)
 
 
 def rad(
@@ -44,15 +44,18 @@ def rad(
         zeros = jax.tree.map(jnp.zeros_like, params)
         return RadState(jnp.zeros((), jnp.int32), zeros, jax.tree.map(jnp.zeros_like, params))
 
-    def update(updates: Any, state: RadState, params: Any = None) -> tuple[Any, RadState]:
+    def update(
+        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.OptState]:
         del params
-        count = state.count + 1
+        assert isinstance(state, RadState)
+        k = state.steps + 1
         mu = jax.tree.map(lambda m, g: b1 * m + (1.0 - b1) * g, state.mu, updates)
         nu = jax.tree.map(lambda v, g: b2 * v + (1.0 - b2) * g * g, state.nu, updates)
-        zeta_k = annealed_zeta(count, total_steps) if zeta is None else zeta
-        rate = learning_rate * jnp.sqrt(1.0 - b2**count) / (1.0 - b1**count)
+        zeta_k = annealed_zeta(k, total_steps) if zeta is None else zeta
+        rate = learning_rate * jnp.sqrt(1.0 - b2**k) / (1.0 - b1**k)
         steps = jax.tree.map(lambda m, v: -rate * m / jnp.sqrt(delta**2 * v + zeta_k), mu, nu)
-        return steps, RadState(count, mu, nu)
+        return steps, RadState(k, mu, nu)
 
     return optax.GradientTransformation(init, update)
 

@@ -210,9 +210,7 @@ class Trainer:
 
     def _metadata(self) -> dict[str, Any]:
         return {
-            **policy_metadata(
-                self.config, self.env.task, self.env.single_action_space, self.learner
-            ),
+            **policy_metadata(self.config, self.env.task, self.env.single_action_space, self.learner),
             "step": self.step,
             "replay_count": self.replay.count,
             "metrics_position": self.metrics.position,

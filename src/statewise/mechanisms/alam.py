@@ -1,4 +1,4 @@
-"""SAC-ALaM: augmented Lagrangian, multiplier network trained by regression towards the dual target (sections III, V)."""
+"""SAC-ALaM: augmented Lagrangian, multiplier network by regression towards the dual target (sections III, V)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SAC-ALaM-GA, the paper's ablation: as SAC-ALaM, but the multiplier network climbs its gradient (section VI, Fig. 5)."""
+"""SAC-ALaM-GA, the ablation: as SAC-ALaM, but the multiplier network climbs its gradient (section VI, Fig. 5)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from statewise.types import Array, Dims, Key, Metrics
 class ActorTerms(NamedTuple):
     """What the actor's loss may depend on, at the states of one minibatch.
 
-    obs [B, obs]; action [B, action], the first of the K; alpha_logp [B] = α log π(action|obs); q [B] = min_i Q_i(x, a₁);
+    obs [B, obs]; action [B, action], the first of the K; alpha_logp [B] = α log π(a₁|x); q [B] = min_i Q_i(x, a₁);
     f [B] = F̂(x), zeros where the mechanism asks for no cost samples; cost [B], of the replayed transition.
     """
 

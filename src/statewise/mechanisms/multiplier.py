@@ -1,4 +1,4 @@
-"""What the methods with a multiplier network share: its state, its dual cycle, and the figures that describe a cycle."""
+"""What the methods with a multiplier network share: its state, its dual cycle, and a cycle's figures."""
 
 from __future__ import annotations
 
@@ -100,13 +100,11 @@ def dual_cycle(
     return new, {"dual_loss": jnp.mean(losses), **metrics}
 
 
-def cycle_metrics(
-    lam: Array, lam_new: Array, target: Array, g: Array, rho: Array, weight: Array
-) -> Metrics:
+def cycle_metrics(lam: Array, lam_new: Array, target: Array, g: Array, rho: Array, weight: Array) -> Metrics:
     """How well a cycle did what the dual update asks for, over the states of its minibatches.
 
-    lam_change E|Δλ|; target_error_before, _after: RMS distance to the target relative to the target's RMS; cosine between
-    Δλ and max(ρG, −λ); leakage: mean Δλ where G < 0; lam_g E|λG|; slackness E|max(G, −λ/ρ)|.
+    lam_change E|Δλ|; target_error_before, _after: RMS distance to the target relative to the target's RMS; cosine
+    between Δλ and max(ρG, −λ); leakage: mean Δλ where G < 0; lam_g E|λG|; slackness E|max(G, −λ/ρ)|.
     """
 
     def mean(x: Array) -> Array:

@@ -22,9 +22,7 @@ def slack_constraint(lam: Float[Array, "*B"], g: Float[Array, "*B"], rho: Scalar
     return jnp.maximum(-lam / rho, g)
 
 
-def augmented_penalty(
-    lam: Float[Array, "*B"], g: Float[Array, "*B"], rho: Scalar
-) -> Float[Array, "*B"]:
+def augmented_penalty(lam: Float[Array, "*B"], g: Float[Array, "*B"], rho: Scalar) -> Float[Array, "*B"]:
     """λu + ρu²/2 with u = max(−λ/ρ, G), Eq. (16); its derivative in G is relu(λ + ρG)."""
     u = slack_constraint(lam, g, rho)
     return lam * u + 0.5 * rho * jnp.square(u)
