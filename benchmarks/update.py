@@ -23,6 +23,7 @@ import numpy as np
 
 from statewise.config import MultiplierConfig, SacConfig
 from statewise.methods import METHODS, build_mechanism
+from statewise.runtime import compiler_options
 from statewise.sac import Sac, SacState
 from statewise.types import Array, Batch, Dims, Key
 
@@ -137,7 +138,7 @@ class Learner:
         self.batches = jax.device_put(random_batch(rng, BLOCK, size))
         self.dual = jax.device_put(random_batch(rng, cycles, max(mechanism.dual_batches, 1), size))
         self.state = self.sac.init(jax.random.PRNGKey(0))
-        self._update = jax.jit(self._count_and_update, donate_argnums=0)
+        self._update = jax.jit(self._count_and_update, donate_argnums=0, compiler_options=compiler_options())
         self.first_block_seconds = seconds(self.block)
         self.ratios: list[float] = []
         self.times: list[float] = []
@@ -226,14 +227,14 @@ def part_timers(learner: Learner) -> dict[str, Callable[[], float]]:
         def scan(state: SacState, batches: Batch, keys: Array) -> Any:
             return jax.lax.scan(lambda s, xs: part(s, *xs), state, (batches, keys))
 
-        run = jax.jit(scan).lower(state, learner.batches, keys).compile()
+        run = jax.jit(scan, compiler_options=compiler_options()).lower(state, learner.batches, keys).compile()
         return lambda: seconds(lambda: run(state, learner.batches, keys)) / BLOCK
 
     def cycle(state: SacState, dual: Batch, key: Key) -> Any:
         return sac.mechanism.update(state.mechanism, sac._dual_inputs(state, dual, key), key)
 
     minibatches = jax.tree.map(lambda x: x[0], learner.dual)
-    run_cycle = jax.jit(cycle).lower(state, minibatches, keys[0]).compile()
+    run_cycle = jax.jit(cycle, compiler_options=compiler_options()).lower(state, minibatches, keys[0]).compile()
     timers = {name: timer(part) for name, part in parts(sac).items()}
     interval = sac.mechanism.dual_interval
     timers["dual cycle, per gradient step"] = lambda: seconds(lambda: run_cycle(state, minibatches, keys[0])) / interval

@@ -14,7 +14,7 @@ from statewise.config import MultiplierConfig, SacConfig
 from statewise.errors import DivergenceError
 from statewise.methods import build_mechanism
 from statewise.replay import Replay, RowLayout
-from statewise.runtime import release_unused_memory, use_compilation_cache
+from statewise.runtime import compiler_options, release_unused_memory, use_compilation_cache
 from statewise.sac import Sac, SacState
 from statewise.types import Dims
 
@@ -44,7 +44,7 @@ class Learner:
         self._greedy = jax.jit(self.sac.act_greedily)
         self._risk = jax.jit(self.sac.risk)
         self._observe = jax.jit(self.sac.observe, donate_argnums=0)
-        self._update = jax.jit(self._update_rows, donate_argnums=0)
+        self._update = jax.jit(self._update_rows, donate_argnums=0, compiler_options=compiler_options())
         mechanism = self.sac.mechanism
         cycles = -(-config.block_updates // mechanism.dual_interval) if mechanism.dual_interval else 1
         self._dual_shape = (cycles, max(mechanism.dual_batches, 1), config.batch_size)
