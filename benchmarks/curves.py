@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from statewise import Agent, metrics
+from statewise.checkpoint import CheckpointStore
 from statewise.figures import compare_picture
 from statewise.files import write_text_atomic
 from statewise.progress import Plain
@@ -32,10 +33,11 @@ def train(method: str, task: str, seed: int, root: Path, fields: dict[str, Any])
     agent = Agent(method, task, seed=seed, root=root, **fields)
     path = agent.run_path
     assert path is not None
-    started = (path / "config.json").exists()
-    if started and any(RunFolder(path).checkpoints.glob("step-*")):
-        agent = Agent.load(path)
-    agent.learn(overwrite=started and agent.gradient_step == 0, progress=Plain())
+    latest = CheckpointStore(RunFolder(path).checkpoints, keep=1).latest()
+    if latest is None:
+        agent.learn(overwrite=True, progress=Plain())
+    elif latest[0] < agent.config.total_steps:
+        Agent.load(path).learn(progress=Plain())
     return path
 
 

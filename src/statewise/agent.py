@@ -91,11 +91,6 @@ class Agent:
         self._learner = learner
         self._calls = 0
 
-    @property
-    def gradient_step(self) -> int:
-        """Gradient steps that this agent has taken."""
-        return self._learner.gradient_step
-
     # --- learning ------------------------------------------------------------------------------------------------
 
     def learn(
