@@ -2,8 +2,8 @@
 
     python benchmarks/kills.py --runs 20
 
-Each run is killed one to three times, at moments drawn over the whole duration of an undisturbed process: imports,
-compilation, sampling, gradient steps, evaluations, checkpoints. Compared are the final checkpoint, the best one, the
+Each run is killed up to three times: first soon after a checkpoint drawn at random, while it samples, learns, evaluates or
+writes, then at moments drawn over the whole duration of a process, its start included. Compared are the final checkpoint, the best one, the
 metrics and the replay. Ends with exit status 1 where one of them differs. The same seed run twice must give the same
 bytes, another seed others.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,10 +42,20 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+class Moment(NamedTuple):
+    """So many seconds after the checkpoint of `step`, or the first one behind it, is there; step 0: after the start."""
+
+    step: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.2f} s after " + (f"checkpoint {self.step}" if self.step else "the start")
+
+
 class Run(NamedTuple):
     """One killed run: when its processes died, at which step each resume began, and what differs in the end."""
 
-    killed_after: list[float]
+    killed: list[Moment]
     resumed_from: list[int]
     different: list[str]
 
@@ -77,11 +86,13 @@ def finish(root: Path, seed: int = 0) -> float:
     return time.monotonic() - began
 
 
-def kill_after(root: Path, seconds: float) -> bool:
-    """Start a worker and kill it after `seconds`; False where it had ended before."""
+def kill(root: Path, moment: Moment) -> bool:
+    """Start a worker and kill it at `moment`; False where it had ended before."""
     with worker(root) as process:
+        while (newest_step(run_path(root)) or 0) < moment.step and process.poll() is None:
+            time.sleep(0.005)
         try:
-            process.wait(seconds)
+            process.wait(moment.seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             return True
@@ -112,18 +123,18 @@ def differences(one: dict[str, str], other: dict[str, str]) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
-def disturbed(root: Path, expected: dict[str, str], moments: list[float]) -> Run:
-    """Kill a run's processes after these times, one after the other, then let it end.
+def draw_moments(rng: np.random.Generator, duration: float) -> list[Moment]:
+    """One moment in the middle of the run, then up to two anywhere in a process that takes `duration` seconds."""
+    first = Moment(int(rng.integers(1, SETTINGS["total_steps"] - 400)), rng.uniform(0.0, 0.3))
+    return [first, *(Moment(0, rng.uniform(0.0, duration)) for _ in range(rng.integers(0, 3)))]
 
-    The machine may be faster than it was: where the first process ends unharmed, the run is tried again, killed sooner.
-    """
-    while not kill_after(root, moments[0]):
-        shutil.rmtree(root)
-        moments = [0.7 * moments[0], *moments[1:]]
-    killed, resumed = [moments[0]], [newest_step(run_path(root)) or 0]
-    for seconds in moments[1:]:
-        if kill_after(root, seconds):
-            killed.append(seconds)
+
+def disturbed(root: Path, expected: dict[str, str], moments: list[Moment]) -> Run:
+    """Kill a run's processes at these moments, one after the other, then let it end."""
+    killed, resumed = [], []
+    for moment in moments:
+        if kill(root, moment):
+            killed.append(moment)
             resumed.append(newest_step(run_path(root)) or 0)
     finish(root)
     return Run(killed, resumed, differences(expected, digests(root)))
@@ -137,15 +148,14 @@ def kill_runs(runs: int, seed: int, root: Path) -> tuple[list[Run], float]:
     rng = np.random.default_rng(seed)
     results = []
     for number in range(runs):
-        moments = rng.uniform(0.0, duration, rng.integers(1, 4)).tolist()
-        results.append(disturbed(root / f"killed-{number}", expected, moments))
+        results.append(disturbed(root / f"killed-{number}", expected, draw_moments(rng, duration)))
         print(row(number, results[-1]), flush=True)
     return results, duration
 
 
 def row(number: int, run: Run) -> str:
     """A line of the table."""
-    killed = ", ".join(f"{seconds:.2f}" for seconds in run.killed_after)
+    killed = ", ".join(str(moment) for moment in run.killed)
     resumed = ", ".join(str(step) for step in run.resumed_from)
     return f"| {number} | {killed} | {resumed} | {'yes' if not run.different else ', '.join(run.different)} |"
 
@@ -162,12 +172,12 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        print("| run | killed after seconds | resumed from step | identical |\n|---|---|---|---|", flush=True)
+        print("| run | killed | resumed from step | identical |\n|---|---|---|---|", flush=True)
         results, duration = kill_runs(args.runs, args.seed, root)
         finish(root / "other", seed=1)
         repeats = digests(root / "compile") == digests(root / "alone")
         other = {"metrics.csv", "replay.bin"} <= set(differences(digests(root / "alone"), digests(root / "other")))
-    kills = sum(len(run.killed_after) for run in results)
+    kills = sum(len(run.killed) for run in results)
     same = sum(not run.different for run in results)
     print(f"\n{same} of {len(results)} runs identical after {kills} kills; a run alone takes {duration:.1f} s")
     print(f"same seed, same bytes: {repeats}; another seed, other bytes: {other}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -167,15 +166,11 @@ def test_killed_while_a_file_gets_its_name(reference: Agent, tmp_path: Path, vic
 
 def test_killed_processes_of_a_native_task_resume_to_the_same_bytes(tmp_path: Path) -> None:
     kills.finish(tmp_path / "alone")
-    killed = tmp_path / "killed"
-    for step in (400, 1600):
-        with kills.worker(killed) as process:
-            while (kills.newest_step(kills.run_path(killed)) or 0) < step:
-                assert process.poll() is None
-                time.sleep(0.01)
-            process.kill()
-    kills.finish(killed)
-    assert kills.differences(kills.digests(tmp_path / "alone"), kills.digests(killed)) == []
+    expected = kills.digests(tmp_path / "alone")
+    run = kills.disturbed(tmp_path / "killed", expected, [kills.Moment(400, 0.05), kills.Moment(1600, 0.0)])
+    assert len(run.killed) == 2
+    assert run.resumed_from[0] >= 400
+    assert run.different == []
 
 
 @pytest.mark.slow
