@@ -2,10 +2,10 @@
 
     python benchmarks/kills.py --runs 20
 
-Each run is killed up to three times: first soon after a checkpoint drawn at random, while it samples, learns, evaluates or
-writes, then at moments drawn over the whole duration of a process, its start included. Compared are the final checkpoint, the best one, the
-metrics and the replay. Ends with exit status 1 where one of them differs. The same seed run twice must give the same
-bytes, another seed others.
+Each run is killed up to three times: first soon after a checkpoint drawn at random, while it samples, learns, evaluates
+or writes, then at moments drawn over the whole duration of a process, its start included. Compared are the final
+checkpoint, the best one, the metrics and the replay. Ends with exit status 1 where one of them differs. The same seed
+run twice must give the same bytes, another seed others.
 """
 
 from __future__ import annotations

@@ -8,8 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from conftest import TINY_ALAM, MakeAgent
-from runs_of import folder_of
+from tiny_runs import TINY_ALAM, MakeAgent, folder_of
 from toys import ExactPoint, Point
 
 from statewise import Agent

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TINY_ALAM, MakeAgent
 from hypothesis import given
 from hypothesis import strategies as st
-from runs_of import assert_same_files, checkpoint_steps, files_of, folder_of
+from tiny_runs import TINY_ALAM, MakeAgent, assert_same_files, checkpoint_steps, files_of, folder_of
 from toys import ExactPoint, Point
 
 from statewise import Agent

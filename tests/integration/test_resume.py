@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY_ALAM, MakeAgent
-from runs_of import assert_same_files, checkpoint_steps, files_of, folder_of
+from tiny_runs import TINY_ALAM, MakeAgent, assert_same_files, checkpoint_steps, files_of, folder_of
 from toys import ExactPoint
 
 from benchmarks import kills
@@ -33,7 +32,7 @@ def deadly(source, target, **options):
 
 os.replace = deadly
 
-from conftest import TINY_ALAM
+from tiny_runs import TINY_ALAM
 from toys import ExactPoint
 from statewise import Agent
 

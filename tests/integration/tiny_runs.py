@@ -1,10 +1,35 @@
-"""What the integration tests look at in a run folder."""
+"""Runs that take a second, and what the tests look at in their folders."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from statewise import Agent
+
+TINY: dict[str, Any] = {
+    "total_steps": 160,
+    "num_envs": 2,
+    "threads": 1,
+    "block_length": 4,
+    "warmup_steps": 32,
+    "hidden": (8, 8),
+    "batch_size": 8,
+    "replay_capacity": 60,
+    "learning_rate": 1e-3,
+    "observation_normalization": True,
+    "log_interval": 16,
+    "eval_interval": 80,
+    "eval_envs": 2,
+    "checkpoint_interval": 40,
+}
+"""A run of 20 blocks, four gradient steps each from the fourth on; its replay of 60 + 96 rows wraps around."""
+
+TINY_ALAM: dict[str, Any] = {**TINY, "dual_interval": 7, "dual_steps": 2}
+"""The same for SAC-ALaM, with 18 dual cycles, whose interval no block is a multiple of."""
+
+MakeAgent = Callable[..., Agent]
 
 
 def folder_of(agent: Agent) -> Path:
