@@ -1,9 +1,11 @@
 # make train            train and evaluate a first policy
 # make test             every check and every test
 # make bench            speed: gradient step, whole training, sampling
+# make wheels           builds the wheel, and trains from it under each of PYTHONS
 # PYTHON=python3.12     another interpreter, in a folder of its own: make test PYTHON=python3.12 VENV=.venv-3.12
 
 PYTHON ?= python3
+PYTHONS ?= python3.11 python3.12 python3.13
 VENV ?= .venv
 BIN := $(VENV)/bin
 
@@ -13,7 +15,7 @@ ROOT ?= runs/demo
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES := pyproject.toml constraints.txt src/statewise/__init__.py
 
-.PHONY: train check test bench clean
+.PHONY: train check test bench wheels clean
 
 train: $(VENV)/.installed
 	$(BIN)/statewise train sac-alam $(TASK) --preset demo --root $(ROOT) --overwrite
@@ -33,8 +35,20 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/training.py --output benchmarks/results
 	$(BIN)/python benchmarks/envs.py --output benchmarks/results
 
+# The wheel, in an empty environment of each interpreter: installs, and trains.
+wheels:
+	rm -rf dist
+	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	for python in $(PYTHONS); do \
+	  rm -rf $(VENV)-wheel && $$python -m venv $(VENV)-wheel && \
+	  $(VENV)-wheel/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl && \
+	  $(VENV)-wheel/bin/python --version && \
+	  $(VENV)-wheel/bin/statewise train sac-alam SafetySwimmerVelocity-v1 --preset quick --total-steps 3000 \
+	    --warmup-steps 1000 --eval-interval 3000 --eval-envs 1 --root dist/runs --overwrite || exit 1; \
+	done
+
 clean:
-	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-wheel build dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -47,7 +47,7 @@ def loop_against_parts(root: Path, blocks: int) -> dict[str, float]:
     with RunFolder.create(root / "run", RunSpec(TASK, config).to_json()) as run:
         trainer = Trainer(run, config, env, spare, learner)
         parts: dict[str, Callable[[], Any]] = {
-            "loop": lambda: trainer.train(trainer.step + config.block_env_steps),
+            "loop": lambda: trainer._block(NEVER),  # not `train`, whose end evaluates
             "update": _update_alone(trainer),
             "worlds": _worlds_alone(trainer),
         }

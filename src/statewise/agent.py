@@ -103,8 +103,10 @@ class Agent:
     ) -> Self:
         """Train until `total_steps` environment steps in all (the configuration's, if None) have been taken.
 
-        A run that this agent began, or was loaded from, goes on where its last checkpoint left it. RunError where the
-        folder holds another run (unless `overwrite`) or a process works there.
+        A run that this agent began, or was loaded from, goes on where its last checkpoint left it. The end of a part
+        has a row, an evaluation and a checkpoint of its own, so parts give the bytes of the whole where they end on
+        a multiple of every interval. RunError where the folder holds another run (unless `overwrite`) or a process
+        works there.
         """
         with ExitStack() as stack:
             run = stack.enter_context(self._open_run(overwrite))
@@ -124,6 +126,8 @@ class Agent:
         if self._owns_run and not overwrite:
             return RunFolder.open(self.run_path)
         spec = RunSpec(self.task, self.config, _import_name(self._constraint))
+        # A run that was killed before its first checkpoint has nothing to lose; a live one holds its lock.
+        overwrite = overwrite or CheckpointStore(RunFolder(self.run_path).checkpoints, keep=1).latest() is None
         run = RunFolder.create(self.run_path, spec.to_json(), overwrite=overwrite)
         self._owns_run = True
         return run

