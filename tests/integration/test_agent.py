@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from tiny_runs import TINY_ALAM, MakeAgent, folder_of
+from small_runs import TINY_ALAM, MakeAgent, folder_of
 from toys import ExactPoint, Point
 
 from statewise import Agent

@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from tiny_runs import MakeAgent, assert_same_files, checkpoint_steps, folder_of
+from small_runs import MakeAgent, assert_same_files, checkpoint_steps, folder_of
 from toys import DictPoint, DiscretePoint, ExactPoint, FaultyPoint, Point, beyond_one
 
 from statewise import Agent

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_runs import TINY_ALAM, MakeAgent, assert_same_files, checkpoint_steps, files_of, folder_of
+from small_runs import TINY_ALAM, MakeAgent, assert_same_files, checkpoint_steps, files_of, folder_of
 from toys import ExactPoint, Point
 
 from statewise import Agent

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_runs import TINY_ALAM, MakeAgent, assert_same_files, checkpoint_steps, files_of, folder_of
+from small_runs import TINY_ALAM, MakeAgent, assert_same_files, checkpoint_steps, files_of, folder_of
 from toys import ExactPoint
 
 from benchmarks import kills
@@ -31,7 +31,7 @@ def deadly(source, target, **options):
 
 os.replace = deadly
 
-from tiny_runs import TINY_ALAM
+from small_runs import TINY_ALAM
 from toys import ExactPoint
 from statewise import Agent
 
