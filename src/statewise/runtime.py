@@ -45,8 +45,8 @@ def use_compilation_cache() -> None:
 def compiler_options() -> dict[str, str]:
     """Options for compiling the update: on CPU, leave products to Eigen instead of XLA's YNN library.
 
-    That takes some 5 % from a gradient step and a third from its compilation (docs/performance.md). Empty on other
-    devices, and where this version of XLA knows no such option.
+    That takes some 5 % from a gradient step (docs/performance.md). Empty on other devices, and where this version of
+    XLA knows no such option.
     """
     import jax
 
