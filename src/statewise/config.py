@@ -311,7 +311,7 @@ _QUICK: dict[str, Any] = {
     "replay_capacity": 200_000,
     "multiplier_learning_rate": 3e-4,
     "dual_pace": 100.0,
-    "dual_start": 5_000,
+    "dual_start": 8_000,
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
