@@ -30,7 +30,7 @@ check: $(VENV)/.installed-dev
 test: check
 	$(BIN)/python -m pytest -n 2 --dist worksteal --timeout 900
 
-bench: $(VENV)/.installed
+bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/update.py --output benchmarks/results
 	$(BIN)/python benchmarks/training.py --output benchmarks/results
 	$(BIN)/python benchmarks/envs.py --output benchmarks/results

@@ -1,6 +1,6 @@
 """How fast the native Velocity tasks step: against one Gymnasium environment, and against the physics alone.
 
-    python benchmarks/envs.py [--tasks HalfCheetah Ant] [--num-envs 16 64] [--threads 1 2] [--output envs.md]
+    python benchmarks/envs.py [--tasks HalfCheetah Ant] [--num-envs 16 64] [--threads 1 2] [--output DIR]
 
 The variants of a task take turns, `--repeats` times, and medians are shown, so that a busy machine slows all of them
 alike. Actions are random and resets are included. `--clock cpu` counts processor time instead of wall time: what one
@@ -115,7 +115,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Measure, print the table and write it where `--output` (.md or .json) says."""
+    """Measure and print the table; with `--output`, also write it to DIR/envs.md and DIR/envs.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="*", default=[""], help="parts of task ids; all when left out")
     parser.add_argument("--num-envs", nargs="*", type=int, default=[16, 64])
@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3200, help="environment steps in one measurement")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--output", type=Path, help="folder for envs.md and envs.json")
     options = parser.parse_args()
     clock = time.perf_counter if options.clock == "wall" else time.process_time
     rows = []
@@ -132,11 +132,12 @@ def main() -> None:
         for task in TASKS:
             if any(part in task for part in options.tasks):
                 rows += measure(task, options, clock)
-    print(f"MuJoCo {mujoco.__version__}, Gymnasium {gymnasium.__version__}, {options.clock} clock")
-    print(markdown(rows))
+    heading = f"MuJoCo {mujoco.__version__}, Gymnasium {gymnasium.__version__}, {options.clock} clock"
+    print(f"{heading}\n\n{markdown(rows)}")
     if options.output is not None:
-        text = json.dumps(rows, indent=1) if options.output.suffix == ".json" else markdown(rows)
-        options.output.write_text(text + "\n")
+        options.output.mkdir(parents=True, exist_ok=True)
+        (options.output / "envs.md").write_text(f"{heading}\n\n{markdown(rows)}\n")
+        (options.output / "envs.json").write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":
