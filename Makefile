@@ -1,5 +1,6 @@
 # make train            train and evaluate a first policy
 # make test             every check and every test
+# make parity           only the tests against recordings of the original, under MuJoCo 3.3.7 (part of make test)
 # make bench            speed: gradient step, whole training, sampling
 # make wheels           builds the wheel, and trains from it under each of PYTHONS
 # PYTHON=python3.12     another interpreter, in a folder of its own: make test PYTHON=python3.12 VENV=.venv-3.12
@@ -8,6 +9,7 @@ PYTHON ?= python3
 PYTHONS ?= python3.11 python3.12 python3.13
 VENV ?= .venv
 BIN := $(VENV)/bin
+OLD := $(VENV)-mujoco-3.3.7
 
 TASK ?= SafetyHalfCheetahVelocity-v1
 ROOT ?= runs/demo
@@ -15,7 +17,7 @@ ROOT ?= runs/demo
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES := pyproject.toml constraints.txt src/statewise/__init__.py
 
-.PHONY: train check test bench wheels clean
+.PHONY: train check test parity bench wheels clean
 
 train: $(VENV)/.installed
 	$(BIN)/statewise train sac-alam $(TASK) --preset demo --root $(ROOT) --overwrite
@@ -27,13 +29,20 @@ check: $(VENV)/.installed-dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
 
-test: check
+test: check parity
 	$(BIN)/python -m pytest -n 2 --dist worksteal --timeout 900
+
+# The worlds under the MuJoCo release that still does as the original's did: agreement to the bit, or nearly.
+parity: $(OLD)/.installed
+	PYTHONPATH=src $(OLD)/bin/python -m pytest -n 2 --dist worksteal --timeout 900 -m "not slow" \
+	  $(addprefix tests/navigation/test_,stream_parity.py recorded_states.py teacher_forced.py navigation_env.py) \
+	  tests/envs/test_velocity_parity.py
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/update.py --output benchmarks/results
 	$(BIN)/python benchmarks/training.py --output benchmarks/results
 	$(BIN)/python benchmarks/envs.py --output benchmarks/results
+	$(BIN)/python benchmarks/navigation.py --output benchmarks/results
 
 # The wheel, in an empty environment of each interpreter: installs, and trains.
 wheels:
@@ -48,11 +57,18 @@ wheels:
 	done
 
 clean:
-	rm -rf $(VENV) $(VENV)-wheel build dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-wheel $(OLD) build dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+
+$(OLD)/.installed: constraints.txt
+	$(PYTHON) -m venv $(OLD)
+	grep -v "^mujoco" constraints.txt > $(OLD)/constraints.txt
+	$(OLD)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(OLD)/constraints.txt \
+	  mujoco==3.3.7 gymnasium hypothesis numba pytest pytest-timeout pytest-xdist
+	touch $@
 
 $(VENV)/.installed: $(SOURCES) | $(BIN)/python
 	$(INSTALL) --editable .

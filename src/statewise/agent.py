@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -160,16 +160,18 @@ class Agent:
         seed: int = EVAL_SEED,
         *,
         render_mode: str | None = None,
+        render_options: Mapping[str, Any] | None = None,
         on_step: Callable[[SafeVectorEnv], None] | None = None,
     ) -> dict[str, float]:
         """Play episodes with the deterministic policy; mean return, cost and length on raw reward and cost.
 
-        `on_step(env)` is called after each step, say to collect `env.render()` of world 0.
+        `on_step(env)` is called after each step, say to collect `env.render()` of world 0; `render_options` as in
+        `make_vector`.
         """
         if episodes < 1:
             raise ValueError(f"episodes: {episodes} is not allowed; it must be at least 1")
         worlds = max(n for n in range(1, min(episodes, MAX_EVALUATION_WORLDS) + 1) if episodes % n == 0)
-        env = self._vector(worlds, render_mode)
+        env = self._vector(worlds, render_mode=render_mode, render_options=render_options)
         try:
             played = play_episodes(env, self._learner.greedy, episodes // worlds, seed, on_step)
         finally:
@@ -187,13 +189,13 @@ class Agent:
             raise ValueError("obs: holds NaN or infinity; a policy needs finite observations")
         return np.atleast_2d(array), array.ndim == 1
 
-    def _vector(self, worlds: int, render_mode: str | None = None) -> SafeVectorEnv:
+    def _vector(self, worlds: int, **rendering: Any) -> SafeVectorEnv:
         return make_vector(
             self._env,
             worlds,
             threads=capped_threads(self.config.threads),
             constraint=self._constraint,
-            render_mode=render_mode,
+            **rendering,
         )
 
     # --- saving --------------------------------------------------------------------------------------------------

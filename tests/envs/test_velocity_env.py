@@ -18,7 +18,7 @@ from statewise.envs.velocity_env import VelocityEnv, VelocityVectorEnv
 
 CHEETAH, HOPPER, ANT = "SafetyHalfCheetahVelocity-v1", "SafetyHopperVelocity-v1", "SafetyAntVelocity-v1"
 
-every_task = pytest.mark.parametrize("task_id", TASKS)
+every_task = pytest.mark.parametrize("task_id", VELOCITY_TASKS)
 
 
 def random_actions(env: SafeVectorEnv, steps: int) -> np.ndarray:

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from velocity_recordings import forced_step, load
 
-from statewise.envs import TASKS
 from statewise.envs.base import new_generator
 from statewise.envs.velocity import VELOCITY_TASKS, judge_motion, observe
 from statewise.envs.velocity_worlds import VelocityWorlds
@@ -16,9 +15,9 @@ from statewise.envs.velocity_worlds import VelocityWorlds
 # precision of the recorded warm start shows. All else is rounding.
 FREE_JOINT_TASKS = ["SafetyAntVelocity-v1", "SafetyHumanoidVelocity-v1"]
 LOOSE = ["SafetyHumanoidVelocity-v1"] if mujoco.__version__ < "4" else FREE_JOINT_TASKS
-EXACT = [task_id for task_id in TASKS if task_id not in LOOSE]
+EXACT = [task_id for task_id in VELOCITY_TASKS if task_id not in LOOSE]
 
-every_task = pytest.mark.parametrize("task_id", TASKS)
+every_task = pytest.mark.parametrize("task_id", VELOCITY_TASKS)
 
 
 @every_task

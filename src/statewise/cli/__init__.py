@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -51,6 +52,9 @@ def _run(arguments: list[str]) -> int:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {near[0]!r}? Known" if near else "known"
         raise ValueError(f"command: {name!r} is unknown; {hint} are {', '.join(COMMANDS)}")
+    # Modules of one's own, named in a task or a constraint, are looked for in the working folder too.
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
     from statewise.cli import commands
 
     return getattr(commands, name)(arguments[1:])

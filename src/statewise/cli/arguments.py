@@ -85,6 +85,12 @@ class Evaluate:
     """Which checkpoint of the run folder."""
     video: Annotated[Path | None, arg(metavar="FILE.mp4|FILE.gif")] = None
     """Film world 0."""
+    camera: Literal["track", "top"] | None = None
+    """Of the film: behind the robot, or from above (navigation tasks)."""
+    show_lidar: bool = False
+    """Let the film show what the lidars read (navigation tasks)."""
+    show_cost: bool = False
+    """Let the film show where the robot costs (navigation tasks)."""
     json: bool = False
     """Print JSON."""
 

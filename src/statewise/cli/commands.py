@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -57,8 +56,9 @@ def resume(argv: list[str]) -> int:
 def evaluate(argv: list[str]) -> int:
     """Play episodes with a trained policy."""
     args = arguments.parse(arguments.Evaluate, argv, "evaluate")
-    if args.video is not None and not (os.environ.get("DISPLAY") or os.environ.get("MUJOCO_GL")):
-        os.environ["MUJOCO_GL"] = "egl"  # MuJoCo reads it when it is imported; its default needs a screen
+    look = {name: getattr(args, name) for name in ("camera", "show_lidar", "show_cost") if getattr(args, name)}
+    if look and args.video is None:
+        raise ValueError(f"{', '.join(look)}: is for films; add --video FILE.mp4")
     from statewise.agent import Agent
     from statewise.evaluate import EVAL_SEED
 
@@ -73,7 +73,9 @@ def evaluate(argv: list[str]) -> int:
         from statewise.video import VideoWriter
 
         with VideoWriter(args.video) as video:
-            figures = agent.evaluate(args.episodes, seed, render_mode="rgb_array", on_step=video.add_frame)
+            figures = agent.evaluate(
+                args.episodes, seed, render_mode="rgb_array", render_options=look, on_step=video.add_frame
+            )
     print(json.dumps(figures) if args.json else f"{args.episodes} episodes: {_figures_line(figures)}")
     return OK
 
@@ -220,12 +222,10 @@ def _print_table(rows: Mapping[str, str]) -> None:
 
 
 def _import_constraint(name: str | None) -> Callable[..., Any] | None:
-    """The function that "module:function" names, looked for in the working folder too."""
+    """The function that "module:function" names."""
     if name is None:
         return None
     module, _, path = name.partition(":")
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
     try:
         found: Any = importlib.import_module(module)
         for part in path.split("."):

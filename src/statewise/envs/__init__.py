@@ -6,7 +6,7 @@ from statewise.envs.actions import normalize_action, rescale_action
 from statewise.envs.adapters import GymnasiumVector
 from statewise.envs.base import SafeVectorEnv
 from statewise.envs.factory import make_vector
-from statewise.envs.registration import TASKS, register_environments
+from statewise.envs.registration import TASKS, register_environments, register_navigation_task
 
 __all__ = [
     "TASKS",
@@ -15,6 +15,7 @@ __all__ = [
     "make_vector",
     "normalize_action",
     "register_environments",
+    "register_navigation_task",
     "rescale_action",
 ]
 

@@ -10,10 +10,11 @@ import gymnasium
 
 from statewise.envs.adapters import GymnasiumVector
 from statewise.envs.base import require_positive
+from statewise.envs.navigation.registry import NAVIGATION_TASKS
 from statewise.envs.registration import TASKS, register_environments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from statewise.envs.base import SafeVectorEnv
     from statewise.envs.checked import Constraint
@@ -28,43 +29,51 @@ def make_vector(
     threads: int = 1,
     constraint: Constraint | None = None,
     render_mode: str | None = None,
+    render_options: Mapping[str, Any] | None = None,
 ) -> SafeVectorEnv:
     """Make `num_envs` worlds of one task.
 
     env: the id of a native task (see `TASKS`), any other Gymnasium id (also `module:Id-v0`), an environment, or a
     function that builds one. An environment itself becomes world 0; further worlds are made from its spec.
     threads: worker threads of the native tasks. constraint: h(obs, action, next_obs), positive where next_obs is
-    unsafe, for environments without a cost of their own.
+    unsafe, for environments without a cost of their own. render_options: what pictures of the navigation tasks show,
+    any of camera ("track" or "top"), show_lidar and show_cost.
 
     ValueError, saying what to do, for an unknown id, a number below 1, or an environment that cannot be trained on.
     """
     require_positive(num_envs=num_envs, threads=threads)
     if isinstance(env, str):
-        task = _known_id(env)
-        if task in TASKS:
-            return _native(task, num_envs, threads, constraint, render_mode)
-        worlds = [_make(task, render_mode) for _ in range(num_envs)]
-    elif render_mode is not None:
+        rendering = {"render_mode": render_mode, **(render_options or {})}
+        return _vector_of_id(env, num_envs, threads, constraint, rendering)
+    if render_mode is not None or render_options:
         raise ValueError(f"render_mode is {render_mode!r}; set it where the environment is built, not here")
-    elif isinstance(env, gymnasium.Env):
+    if isinstance(env, gymnasium.Env):
         worlds = [env, *_clones(env, num_envs - 1)]
-        task, render_mode = _name(env), env.render_mode
     else:
         worlds = [_build(env) for _ in range(num_envs)]
-        task, render_mode = _name(worlds[0]), worlds[0].render_mode
-    return GymnasiumVector(worlds, task=task, constraint=constraint, render_mode=render_mode)
+    return GymnasiumVector(worlds, task=_name(worlds[0]), constraint=constraint, render_mode=worlds[0].render_mode)
 
 
-def _native(
-    task: str, num_envs: int, threads: int, constraint: Constraint | None, render_mode: str | None
+def _vector_of_id(
+    env_id: str, num_envs: int, threads: int, constraint: Constraint | None, rendering: Mapping[str, Any]
 ) -> SafeVectorEnv:
+    """Worlds of a registered id; `task` keeps a module in front of it, so that another process finds it again."""
+    name, task = _known_id(env_id), env_id.removeprefix("statewise.envs:")
+    if len(rendering) > 1 and name not in NAVIGATION_TASKS:
+        wanted = ", ".join(option for option in rendering if option != "render_mode")
+        raise ValueError(f"{wanted}: only the navigation tasks can draw that, {name} can't; leave it out")
+    if name not in TASKS:
+        worlds = [_make(name, rendering["render_mode"]) for _ in range(num_envs)]
+        return GymnasiumVector(worlds, task=task, constraint=constraint, render_mode=rendering["render_mode"])
     if constraint is not None:
         raise ValueError(
-            f"{task} has a constraint of its own; leave `constraint` out, or replace it by giving the function "
-            f"`lambda: gymnasium.make({task!r})` in place of the id"
+            f"{name} has a constraint of its own; leave `constraint` out, or replace it by giving the function "
+            f"`lambda: gymnasium.make({name!r})` in place of the id"
         )
-    made = gymnasium.make_vec(task, num_envs, "vector_entry_point", threads=threads, render_mode=render_mode)
-    return cast("SafeVectorEnv", made)
+    made = gymnasium.make_vec(name, num_envs, "vector_entry_point", threads=threads, **rendering)
+    native = cast("SafeVectorEnv", made)
+    native.task = task
+    return native
 
 
 def _known_id(env_id: str) -> str:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import gymnasium
 
+from statewise.envs.navigation.registry import NAVIGATION_TASKS
 from statewise.envs.velocity import VELOCITY_TASKS
 
-TASKS: dict[str, str] = {task_id: task.description for task_id, task in VELOCITY_TASKS.items()}
+if TYPE_CHECKING:
+    from statewise.envs.navigation.robots import Robot
+    from statewise.envs.navigation.task import NavigationTask
+
+TASKS: dict[str, str] = {
+    **{task_id: task.description for task_id, (task, _) in NAVIGATION_TASKS.items()},
+    **{task_id: task.description for task_id, task in VELOCITY_TASKS.items()},
+}
 """What each native task asks for, by id."""
 
 
@@ -21,3 +31,21 @@ def register_environments() -> None:
                 max_episode_steps=1000,
                 kwargs={"task": task_id},
             )
+    for task_id, (task, _) in NAVIGATION_TASKS.items():
+        if task_id not in gymnasium.registry:
+            gymnasium.register(
+                id=task_id,
+                entry_point="statewise.envs.navigation.env:NavigationEnv",
+                vector_entry_point="statewise.envs.navigation.env:NavigationVectorEnv",
+                max_episode_steps=task.max_episode_steps,
+                kwargs={"task": task_id},
+            )
+
+
+def register_navigation_task(env_id: str, task: NavigationTask, robot: Robot) -> None:
+    """Make a navigation task of one's own known under an id, wherever a native one is; ValueError for a taken id."""
+    if env_id in gymnasium.registry:
+        raise ValueError(f"env_id is {env_id!r}, which is taken; choose another one")
+    NAVIGATION_TASKS[env_id] = task, robot
+    TASKS[env_id] = task.description
+    register_environments()

@@ -9,9 +9,10 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from statewise.envs.base import Outcome, SafeVectorEnv, new_generator, pack_generators, unpack_generators
+from statewise.envs.fields import OBS_BOUND
 from statewise.envs.rendering import Camera
 from statewise.envs.velocity import VELOCITY_TASKS
-from statewise.envs.velocity_worlds import OBS_BOUND, VelocityWorlds
+from statewise.envs.velocity_worlds import VelocityWorlds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,6 +13,7 @@ import mujoco
 import numpy as np
 
 from statewise.envs.base import Outcome, require_positive
+from statewise.envs.fields import OBS_BOUND, Field, breakdowns
 from statewise.envs.velocity import VelocityTask, judge_motion, observe
 
 if TYPE_CHECKING:
@@ -22,19 +23,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-OBS_BOUND = float(mujoco.mjMAXVAL)
-"""MuJoCo gives up on joint values beyond it; so do we on any observation."""
-
 _TORSO = 1
 _SAVED = ("qpos", "qvel", "qacc_warmstart")
-_BREAKDOWNS = [
-    int(warning)
-    for warning in (
-        mujoco.mjtWarning.mjWARN_BADQPOS,
-        mujoco.mjtWarning.mjWARN_BADQVEL,
-        mujoco.mjtWarning.mjWARN_BADQACC,
-    )
-]
 
 
 def load_model(file: str) -> mujoco.MjModel:
@@ -62,25 +52,6 @@ def load_model(file: str) -> mujoco.MjModel:
     return model
 
 
-class _Field:
-    """One array of every world's MjData, gathered into `values` [N, size]."""
-
-    def __init__(self, views: Sequence[NDArray[Any]]) -> None:
-        self._views = [view.reshape(-1) for view in views]
-        self.values = np.stack(self._views)
-        self._flat = self.values.reshape(-1)
-
-    def gather(self) -> None:
-        np.concatenate(self._views, out=self._flat)
-
-    def gather_one(self, world: int) -> None:
-        self.values[world] = self._views[world]
-
-    def scatter(self, values: NDArray[Any]) -> None:
-        for view, row in zip(self._views, values, strict=True):
-            view[:] = row
-
-
 class VelocityWorlds:
     """N simulations of one task's robot; time limits and resets are the caller's.
 
@@ -96,12 +67,9 @@ class VelocityWorlds:
         self._shares = np.array_split(np.array(self._datas, dtype=object), min(threads, num_envs))
         self._pool = ThreadPoolExecutor(len(self._shares)) if len(self._shares) > 1 else None
         read = dict.fromkeys(("qpos", "qvel", task.position, *task.extra_obs))
-        self._fields = {
-            name: _Field([getattr(data, name) for data in self._datas])
-            for name in dict.fromkeys((*read, *_SAVED, "ctrl"))
-        }
+        self._fields = {name: Field(self._datas, name) for name in dict.fromkeys((*read, *_SAVED, "ctrl"))}
         self._read = [self._fields[name] for name in read]
-        self._warnings = _Field([data.warning.number for data in self._datas])
+        self._warnings = Field(self._datas, "warning.number")
         self.position = self._measure(slice(None))
         self.obs = self._observe(slice(None))
 
@@ -190,21 +158,19 @@ class VelocityWorlds:
         values = self._fields[self.task.position].values[rows]
         if self.task.position == "qpos":
             return values[:, : self.task.root_joints].copy()
-        bodies = values.reshape(len(values), self.model.nbody, 3)
         if self.task.position == "xpos":
-            return bodies[:, _TORSO, :2].copy()
+            return values[:, _TORSO, :2].copy()
         mass = self.model.body_mass
-        return ((mass[:, None] * bodies).sum(axis=1) / mass.sum())[:, :2]
+        return ((mass[:, None] * values).sum(axis=1) / mass.sum())[:, :2]
 
     def _observe(self, rows: slice) -> Floats:
         extra = [self._fields[name].values[rows] for name in self.task.extra_obs]
+        extra = [values.reshape(len(values), -1) for values in extra]
         return observe(self.task, self._fields["qpos"].values[rows], self._fields["qvel"].values[rows], extra)
 
     def _diverged(self, obs: Floats) -> NDArray[np.bool_]:
         """Worlds that MuJoCo gave up on and put back, or whose observation [obs_dim] is beyond all bounds."""
-        if not self._warnings.values.any() and np.abs(obs).max() <= OBS_BOUND:
-            return np.zeros(len(obs), bool)
-        broke_down = self._warnings.values[:, _BREAKDOWNS].any(axis=1)
+        broke_down = breakdowns(self._warnings.values)
         return np.logical_or(broke_down, ~(np.abs(obs) <= OBS_BOUND).all(axis=1))
 
     def _unhealthy(self) -> NDArray[np.bool_]:
