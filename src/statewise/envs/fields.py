@@ -40,14 +40,15 @@ class Field:
         first = self._read(datas[0])
         # The time is a number rather than an array, and has no view.
         self._views = None if np.isscalar(first) else [self._read(data).reshape(-1) for data in datas]
-        self._live = len(datas) == 1 and self._views is not None
-        values = np.asarray(first)[None] if self._live else np.array([self._read(data) for data in datas])
+        self.live = len(datas) == 1 and self._views is not None
+        """Whether `values` is the array itself."""
+        values = np.asarray(first)[None] if self.live else np.array([self._read(data) for data in datas])
         self.values: NDArray[Any] = values
         self._flat = self.values.reshape(-1)
 
     def gather(self) -> None:
         """Read all worlds."""
-        if self._live:
+        if self.live:
             return
         if self._views is None:
             self.values[:] = [self._read(data) for data in self._datas]
@@ -56,11 +57,14 @@ class Field:
 
     def gather_one(self, world: int) -> None:
         """Read one world."""
-        if not self._live:
+        if not self.live:
             self.values[world] = self._read(self._datas[world])
 
     def scatter(self, values: NDArray[Any]) -> None:
         """Write all worlds."""
+        if self.live:
+            self.values[...] = values
+            return
         assert self._views is not None
         for view, row in zip(self._views, values.reshape(len(self._datas), -1), strict=True):
             view[:] = row

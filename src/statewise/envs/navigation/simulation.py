@@ -132,12 +132,14 @@ class Loop:
     def __init__(self, model: mujoco.MjModel, num_envs: int, substeps: int, threads: int) -> None:
         self._model, self._substeps = model, substeps
         self._datas = [mujoco.MjData(model) for _ in range(num_envs)]
-        self._shares = np.array_split(np.arange(num_envs), min(threads, num_envs))
+        shares = np.array_split(np.arange(num_envs), min(threads, num_envs))
+        self._shares: list[list[int]] = [share.tolist() for share in shares]
         self._pool = ThreadPoolExecutor(len(self._shares)) if len(self._shares) > 1 else None
         names = dict.fromkeys((*_READ, *_SAVED))
         self._fields = {name: Field(self._datas, name) for name in names}
         self._warnings = Field(self._datas, "warning.number")
         self._read = [*(self._fields[name] for name in _READ), self._warnings]
+        self._stale = [field for field in self._read if not field.live]
         self.values = {name: self._fields[name].values for name in _READ}
         self._sleeps = bool(model.opt.enableflags & getattr(mujoco.mjtEnableBit, "mjENBL_SLEEP", 0))
 
@@ -148,7 +150,7 @@ class Loop:
             advance(self._shares[0])
         else:
             list(self._pool.map(advance, self._shares))
-        for field in self._read:
+        for field in self._stale:
             field.gather()
 
     def place(self, world: int, qpos: Floats, mocap_pos: Floats, mocap_quat: Floats) -> None:
@@ -192,14 +194,14 @@ class Loop:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def _advance(self, worlds: NDArray[np.intp]) -> None:
+    def _advance(self, worlds: list[int]) -> None:
         model, substeps = self._model, self._substeps
         for world in worlds:
             data = self._datas[world]
             mujoco.mj_step(model, data, substeps)
             mujoco.mj_forward(model, data)
 
-    def _follow(self, path: Floats, worlds: NDArray[np.intp]) -> None:
+    def _follow(self, path: Floats, worlds: list[int]) -> None:
         model = self._model
         for world in worlds:
             data, mocap = self._datas[world], self._datas[world].mocap_pos

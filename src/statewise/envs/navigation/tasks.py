@@ -1,6 +1,7 @@
 """Goal, Circle and Button of Safety-Gymnasium, levels 0, 1 and 2.
 
 Source: Safety-Gymnasium 1.0.0 for levels 1 and 2. Level 0 follows their pattern: no hazards, nothing that costs.
+The original clips rewards to [-10, 10]; none comes near that, since both robots take less than 0.1 m a step.
 """
 
 from __future__ import annotations
@@ -47,11 +48,7 @@ def _reward(view: View, reached: NDArray[np.bool_]) -> Floats:
     distance, last = view.distance["goal"][:, 0], view.memory["last_distance"]
     reward = last - distance + reached
     last[:] = distance
-    return _clipped(reward)
-
-
-def _clipped(reward: Floats) -> Floats:
-    return np.minimum(np.maximum(reward, -10.0), 10.0)
+    return reward
 
 
 def _remember_distance(view: View, world: int) -> None:
@@ -152,7 +149,7 @@ class CircleTask(NavigationTask):
         x, y = view.position[:, 0], view.position[:, 1]
         radius = np.hypot(x, y)
         along = (x * view.velocity[:, 1] - y * view.velocity[:, 0]) / np.maximum(radius, np.finfo(float).tiny)
-        reward = _clipped(0.1 * (along / (1.0 + np.abs(radius - CIRCLE.size[0]))))
+        reward = 0.1 * (along / (1.0 + np.abs(radius - CIRCLE.size[0])))
         met = np.zeros(len(x), bool)
         if self.level == 0:
             return Verdict(reward, {}, np.full(len(x), -1.0), met)

@@ -108,13 +108,13 @@ class NavigationWorlds:
         return self.obs
 
     def step(self, actions: Floats) -> Outcome:
-        """Advance all worlds by one action each, actions [N, 2]; what is beyond [-1, 1] is clipped.
+        """Advance all worlds by one action each, actions [N, 2]; what is beyond [-1, 1] is clipped, by MuJoCo.
 
         A world whose simulation broke down is truncated and reported as having stood still.
         """
         self.streams.skip()
         path = self._path() if self._gremlins else None
-        self._simulation.step(np.minimum(np.maximum(actions, -1.0), 1.0), path)
+        self._simulation.step(actions, path)
         self._look()
         verdict = self.task.judge(self.view)
         broken = self._simulation.broken()
