@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _TORSO = 1
+_TOTAL_MASS = re.compile(r'\bsettotalmass="([^"]+)"')
 _SAVED = ("qpos", "qvel", "qacc_warmstart")
 
 
@@ -32,13 +34,12 @@ def load_model(file: str) -> mujoco.MjModel:
 
     What changed in MuJoCo since then is undone where that is possible.
     """
-    spec = mujoco.MjSpec.from_string((files("gymnasium") / "envs/mujoco/assets" / file).read_text())
-    # MuJoCo logs a warning about this attribute into the working directory; to scale afterwards is the same.
-    total_mass = spec.compiler.settotalmass
-    spec.compiler.settotalmass = -1
-    model = spec.compile()
-    if total_mass > 0:
-        mujoco.mj_setTotalmass(model, total_mass)
+    text = (files("gymnasium") / "envs/mujoco/assets" / file).read_text()
+    # MuJoCo warns of this attribute, and logs that into the working directory; to scale afterwards is the same.
+    total_mass = _TOTAL_MASS.search(text)
+    model = mujoco.MjSpec.from_string(_TOTAL_MASS.sub("", text)).compile()
+    if total_mass is not None:
+        mujoco.mj_setTotalmass(model, float(total_mass[1]))
         mujoco.mj_setConst(model, mujoco.MjData(model))
     # One robot is one island: to look for more takes 5-9 % of the time and changes no bit.
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_ISLAND
