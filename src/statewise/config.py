@@ -215,15 +215,9 @@ class SacConfig(RunConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultiplierConfig(SacConfig):
-    """Fields of the methods whose multiplier is a network λ(x)."""
+class DualConfig(SacConfig):
+    """Fields of the methods with a multiplier: when it moves."""
 
-    multiplier_learning_rate: Positive = 1e-5
-    """Of the multiplier network (Table I)."""
-    multiplier_bias: Real = -3.0
-    """Initial output bias before the softplus: λ₀ ≈ 0.05. The paper is silent."""
-    multiplier_grad_clip: Positive = 40.0
-    """Largest gradient norm of the multiplier network. The paper is silent."""
     dual_interval: Count = 200
     """Gradient steps m_λ between two dual cycles (Table I)."""
     dual_steps: Count = 5
@@ -232,14 +226,6 @@ class MultiplierConfig(SacConfig):
     """Dual optimiser steps per 1000 gradient steps, in place of dual_interval. Beyond the paper."""
     dual_start: Whole = 0
     """Gradient steps before the first dual cycle. Beyond the paper."""
-    dual_states: Literal["all", "safe", "recent"] = "all"
-    """States of the dual cycle: all replayed (the paper), those with cost 0, or the newest `recent_window`."""
-    recent_window: Count = 100_000
-    """Transitions that dual_states = "recent" draws from."""
-    multiplier_max: Positive | None = None
-    """Upper end of the dual target (an ascent step has no gradient there); None leaves it open (the paper)."""
-    per_state_scale: bool = False
-    """Divide the actor's loss at x by 1 + λ(x). Beyond the paper."""
 
     @property
     def dual_every(self) -> int:
@@ -250,9 +236,29 @@ class MultiplierConfig(SacConfig):
 
     @property
     def total_dual_steps(self) -> int:
-        """Optimiser steps of the multiplier network over the whole run, its own N of RAD; at least 1."""
+        """Optimiser steps of the multiplier over the whole run, its own N of RAD; at least 1."""
         cycles = self.total_updates // self.dual_every - self.dual_start // self.dual_every
         return max(1, cycles * self.dual_steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiplierConfig(DualConfig):
+    """Fields of the methods whose multiplier is a network λ(x)."""
+
+    multiplier_learning_rate: Positive = 1e-5
+    """Of the multiplier network (Table I)."""
+    multiplier_bias: Real = -3.0
+    """Initial output bias before the softplus: λ₀ ≈ 0.05. The paper is silent."""
+    multiplier_grad_clip: Positive = 40.0
+    """Largest gradient norm of the multiplier network. The paper is silent."""
+    dual_states: Literal["all", "safe", "recent"] = "all"
+    """States of the dual cycle: all replayed (the paper), those with cost 0, or the newest `recent_window`."""
+    recent_window: Count = 100_000
+    """Transitions that dual_states = "recent" draws from."""
+    multiplier_max: Positive | None = None
+    """Upper end of the dual target (an ascent step has no gradient there); None leaves it open (the paper)."""
+    per_state_scale: bool = False
+    """Divide the actor's loss at x by 1 + λ(x). Beyond the paper."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,6 +299,67 @@ class LagNetConfig(MultiplierConfig):
     """Ascent steps of a dual cycle."""
     multiplier_grad_clip: Positive = 3.0
     """Largest gradient norm of the multiplier network (FAC's public practice)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalarConfig(DualConfig):
+    """Fields of the methods whose multiplier is one number λ."""
+
+    dual_interval: Count = 10
+    """Gradient steps between two updates of λ. The paper is silent."""
+    dual_steps: Count = 1
+    """Minibatches that an update of λ takes the mean of G over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LagConfig(ScalarConfig):
+    """SAC-Lag: linear penalty, scalar multiplier by gradient ascent."""
+
+    method: ClassVar[str] = "sac-lag"
+
+    lambda_learning_rate: Positive = 1e-4
+    """Of λ, by Adam. The paper is silent; as the other networks (Table I)."""
+    lambda_init: Annotated[float, Range(low=0)] = 0.0
+    """Initial multiplier. The paper is silent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PidConfig(ScalarConfig):
+    """SAC-PID: linear penalty, scalar multiplier by a PID controller."""
+
+    method: ClassVar[str] = "sac-pid"
+
+    pid_kp: Annotated[float, Range(low=0)] = 0.5
+    """Proportional gain. Published gains (Stooke et al. 2020) are on episode cost; this one is on mean G."""
+    pid_ki: Annotated[float, Range(low=0)] = 1e-4
+    """Integral gain, on mean G."""
+    pid_kd: Annotated[float, Range(low=0)] = 0.1
+    """Derivative gain, on mean F̂."""
+    pid_smoothing: Fraction = 0.95
+    """Decay of the exponential means that the proportional and the derivative part read (Stooke et al. 2020)."""
+    pid_delay: Count = 10
+    """Updates between the two values whose difference is the derivative (Stooke et al. 2020)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsacConfig(ScalarConfig):
+    """ASAC: augmented Lagrangian, scalar multiplier."""
+
+    method: ClassVar[str] = "asac"
+
+    dual_interval: Count = 200
+    """Gradient steps between two updates of λ and ρ. The paper is silent; as SAC-ALaM's."""
+    rho_init: Positive = 1.0
+    """Initial penalty factor ρ₀. The paper is silent; as SAC-ALaM's."""
+    rho_growth: Annotated[float, Range(low=1)] = 1.01
+    """Penalty scaling factor σ, as SAC-ALaM's."""
+    rho_max: Positive = 5.0
+    """Largest penalty factor, as SAC-ALaM's."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rho_max < self.rho_init:
+            raise ValueError(f"rho_max: {self.rho_max:g} must be at least rho_init = {self.rho_init:g}")
 
 
 Preset = Literal["paper", "quick", "demo"]

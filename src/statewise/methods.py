@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from statewise.config import AlamConfig, AlamGaConfig, LagNetConfig, SacConfig
+from statewise.config import AlamConfig, AlamGaConfig, AsacConfig, LagConfig, LagNetConfig, PidConfig, SacConfig
 
 if TYPE_CHECKING:
     from statewise.mechanisms.base import Mechanism
@@ -36,6 +36,9 @@ register(Method(SacConfig, "soft actor-critic, unconstrained", "statewise.mechan
 register(Method(AlamConfig, "augmented Lagrangian, multiplier network by regression", "statewise.mechanisms.alam"))
 register(Method(AlamGaConfig, "its ablation: multiplier network by ascent", "statewise.mechanisms.alam_ga"))
 register(Method(LagNetConfig, "FAC: linear penalty, multiplier network by ascent", "statewise.mechanisms.lagnet"))
+register(Method(LagConfig, "linear penalty, scalar multiplier by ascent", "statewise.mechanisms.lag"))
+register(Method(PidConfig, "linear penalty, scalar multiplier by a PID controller", "statewise.mechanisms.pid"))
+register(Method(AsacConfig, "augmented Lagrangian, scalar multiplier", "statewise.mechanisms.asac"))
 
 
 def find_method(name: str) -> Method:

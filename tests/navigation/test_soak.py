@@ -11,7 +11,7 @@ from recordings import IDS
 
 from statewise.envs.navigation.env import NavigationVectorEnv
 
-STEPS, WORLDS = 2000, 8
+STEPS, WORLDS = 2_620, 32  # over all tasks, a million steps
 
 
 def memory_in_use() -> float:
