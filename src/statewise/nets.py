@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import NamedTuple
 
@@ -36,21 +35,19 @@ class Critic(NamedTuple):
     rest: Mlp
 
 
-def init_mlp(key: Key, sizes: tuple[int, ...], ensemble: tuple[int, ...] = ()) -> Mlp:
-    """One layer for each pair of neighbouring `sizes`: weights and biases uniform on ±1/√fan_in.
+def init_layer(key: Key, fan_in: int, fan_out: int, ensemble: tuple[int, ...] = ()) -> Layer:
+    """Weights and biases uniform on ±1/√fan_in."""
+    key_w, key_b = jax.random.split(key)
+    bound = 1.0 / math.sqrt(fan_in)
+    w = jax.random.uniform(key_w, (*ensemble, fan_in, fan_out), minval=-bound, maxval=bound)
+    b = jax.random.uniform(key_b, (*ensemble, fan_out), minval=-bound, maxval=bound)
+    return Layer(w, b)
 
-    All come from one draw, since each draw of its own costs a tenth of a second to compile.
-    """
-    shapes = list(itertools.pairwise(sizes))
-    total = sum((fan_in + 1) * fan_out for fan_in, fan_out in shapes)
-    draws = jax.random.uniform(key, (*ensemble, total), minval=-1.0, maxval=1.0)
-    layers, used = [], 0
-    for fan_in, fan_out in shapes:
-        size = (fan_in + 1) * fan_out
-        block = draws[..., used : used + size].reshape(*ensemble, fan_in + 1, fan_out) / math.sqrt(fan_in)
-        layers.append(Layer(block[..., :-1, :], block[..., -1, :]))
-        used += size
-    return tuple(layers)
+
+def init_mlp(key: Key, sizes: tuple[int, ...], ensemble: tuple[int, ...] = ()) -> Mlp:
+    """One layer for each pair of neighbouring `sizes`."""
+    keys = jax.random.split(key, len(sizes) - 1)
+    return tuple(init_layer(k, m, n, ensemble) for k, m, n in zip(keys, sizes[:-1], sizes[1:], strict=True))
 
 
 def apply_mlp(params: Mlp, x: Array) -> Array:
@@ -62,8 +59,10 @@ def apply_mlp(params: Mlp, x: Array) -> Array:
 
 def init_critic(key: Key, dims: Dims, hidden: tuple[int, ...], ensemble: int = 2) -> Critic:
     """An ensemble of Q-networks, initialised as one MLP on the concatenation of obs and action."""
-    first, *rest = init_mlp(key, (dims.obs + dims.action, *hidden, 1), (ensemble,))
-    return Critic(first.w[:, : dims.obs], first.w[:, dims.obs :], first.b, tuple(rest))
+    key_first, key_rest = jax.random.split(key)
+    first = init_layer(key_first, dims.obs + dims.action, hidden[0], (ensemble,))
+    rest = init_mlp(key_rest, (*hidden, 1), (ensemble,))
+    return Critic(first.w[:, : dims.obs], first.w[:, dims.obs :], first.b, rest)
 
 
 def critic_features(params: Critic, obs: Array) -> Array:
