@@ -261,6 +261,11 @@ class MultiplierConfig(DualConfig):
     """Divide the actor's loss at x by 1 + λ(x). Beyond the paper."""
 
 
+def _check_penalty(rho_init: float, rho_max: float) -> None:
+    if rho_max < rho_init:
+        raise ValueError(f"rho_max: {rho_max:g} must be at least rho_init = {rho_init:g}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class AlamConfig(MultiplierConfig):
     """SAC-ALaM: augmented penalty, multiplier network by regression towards the dual target."""
@@ -276,8 +281,7 @@ class AlamConfig(MultiplierConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rho_max < self.rho_init:
-            raise ValueError(f"rho_max: {self.rho_max:g} must be at least rho_init = {self.rho_init:g}")
+        _check_penalty(self.rho_init, self.rho_max)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -358,8 +362,7 @@ class AsacConfig(ScalarConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rho_max < self.rho_init:
-            raise ValueError(f"rho_max: {self.rho_max:g} must be at least rho_init = {self.rho_init:g}")
+        _check_penalty(self.rho_init, self.rho_max)
 
 
 Preset = Literal["paper", "quick", "demo"]
