@@ -24,13 +24,15 @@ from typing import Any
 import jax
 import numpy as np
 
+from statewise.config import SacConfig
 from statewise.envs import make_vector
 from statewise.files import write_text_atomic
+from statewise.learner import SacLearner
 from statewise.replay import Replay, RowLayout
 from statewise.runs import RunFolder
 from statewise.spec import RunSpec, make_config
 from statewise.train import Trainer, make_learner
-from statewise.types import Dims
+from statewise.types import Dims, TaskFacts
 
 TASK = "SafetyHalfCheetahVelocity-v1"
 NEVER = 2**40
@@ -38,7 +40,7 @@ NEVER = 2**40
 
 def loop_against_parts(root: Path, blocks: int) -> dict[str, float]:
     """Milliseconds a block of the whole loop, of the update and of the worlds; their ratio; peak and present memory."""
-    config = make_config(
+    config = sac_config(
         "sac-alam", total_steps=NEVER, warmup_steps=1000, replay_capacity=100_000, zeta=1e-16,
         eval_interval=NEVER, checkpoint_interval=1_000_000,
     )  # fmt: skip
@@ -64,9 +66,17 @@ def loop_against_parts(root: Path, blocks: int) -> dict[str, float]:
     return {**figures, "loop / (update + worlds)": median(ratios), **_memory()}
 
 
+def sac_config(method: str, **fields: Any) -> SacConfig:
+    """`make_config` for a method on SAC."""
+    config = make_config(method, **fields)
+    assert isinstance(config, SacConfig)
+    return config
+
+
 def _update_alone(trainer: Trainer) -> Callable[[], Any]:
     """One block of the compiled update on fixed minibatches, with a state of its own."""
     learner = trainer.learner
+    assert isinstance(learner, SacLearner)
     state = jax.tree.map(jax.numpy.copy, learner.state)
 
     def run() -> None:
@@ -79,7 +89,7 @@ def _update_alone(trainer: Trainer) -> Callable[[], Any]:
 
     def cached() -> Any:
         if not drawn:
-            drawn.extend(learner.draw(trainer.replay))
+            drawn.extend(learner.draw(trainer.memory))
         return drawn
 
     return run
@@ -88,7 +98,7 @@ def _update_alone(trainer: Trainer) -> Callable[[], Any]:
 def _worlds_alone(trainer: Trainer) -> Callable[[], Any]:
     env, config = trainer.eval_env, trainer.config
     env.reset(seed=1)
-    shape = (config.block_length, env.num_envs, trainer.learner.layout.act_dim)
+    shape = (config.block_env_steps // env.num_envs, env.num_envs, trainer.learner.layout.act_dim)
     actions = np.random.default_rng(0).uniform(-1.0, 1.0, shape)
     return lambda: [env.step(action) for action in actions]
 
@@ -102,10 +112,8 @@ def _memory() -> dict[str, float]:
 
 def learn_one_block() -> None:
     """Compile and run one block of SAC-ALaM with Table I's sizes, observation 60, action 2."""
-    from statewise.learner import Learner
-
-    config = make_config("sac-alam")
-    learner, layout = Learner(config, Dims(60, 2)), RowLayout(60, 2)
+    config = sac_config("sac-alam")
+    learner, layout = SacLearner(config, TaskFacts(Dims(60, 2))), RowLayout(60, 2)
     replay = Replay(layout, 2_000_000)
     replay.add(np.random.default_rng(0).uniform(-1, 1, (1000, layout.width)).astype(np.float32))
     learner.learn(replay)
@@ -140,7 +148,7 @@ def import_seconds() -> dict[str, float]:
 
 def replay_memory() -> dict[str, float]:
     """Gigabytes of a replay of 2·10⁶ transitions of observation 60 and action 2, the default slack included."""
-    config = make_config("sac-alam")
+    config = sac_config("sac-alam")
     slack = config.checkpoints_kept * (config.checkpoint_interval + config.block_env_steps)
     rows = config.replay_capacity + slack
     return {"replay, 2·10⁶ × (60, 2) (GB)": rows * RowLayout(60, 2).width * 4 / 1e9}

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from statewise.config import MultiplierConfig, SacConfig
-from statewise.methods import METHODS, build_mechanism
+from statewise.config import DualConfig, FpiConfig, MultiplierConfig, SacConfig
+from statewise.methods import METHODS, build_method
 from statewise.runtime import compiler_options
 from statewise.sac import Sac, SacState
 from statewise.types import Array, Batch, Dims, Key
@@ -73,14 +73,19 @@ def operations(config: SacConfig, samples: int) -> float:
     through_qc = 2 * (features + 2 * samples * values) if samples else 0
     targets = policy + 4 * (features + values)
     step = targets + 4 * critic_training + policy_training + through_q + through_qc
+    f = policy + 2 * (features + samples * values)
     dual = 0.0
+    if isinstance(config, DualConfig):
+        dual = config.dual_steps * f / config.dual_every
     if isinstance(config, MultiplierConfig):
         multiplier = o * h1 + inner + h2
         step += multiplier
-        # A minibatch of the cycle: F̂, λ before and after, and one training step of the multiplier network.
-        f = policy + 2 * (features + samples * values)
+        # A minibatch of the cycle: λ before and after, and one training step of the multiplier network.
         training = 2 * multiplier + (inner + h2)
-        dual = config.dual_steps * (f + 2 * multiplier + training) / config.dual_every
+        dual += config.dual_steps * (2 * multiplier + training) / config.dual_every
+    if isinstance(config, FpiConfig):
+        # Recovery critics: targets, training, and the actor's loss through them; then F̂ of the new policy.
+        step += 2 * (features + values) + 2 * critic_training + 2 * (features + 2 * values) + f
     return 2.0 * batch * (step + dual)
 
 
@@ -121,16 +126,24 @@ def random_batch(rng: np.random.Generator, *shape: int) -> Batch:
         cost=(rng.random(shape) < 0.1).astype(np.float32),
         constraint=zeros,
         terminated=zeros,
+        truncated=zeros,
         next_obs=normal(*shape, DIMS.obs),
     )
+
+
+def sac_config(name: str) -> SacConfig:
+    """A method's default configuration."""
+    config = METHODS[name].config()
+    assert isinstance(config, SacConfig)
+    return config
 
 
 class Learner:
     """One method's compiled block, its state, and how often it was traced."""
 
     def __init__(self, name: str) -> None:
-        self.config = METHODS[name].config()
-        self.sac = Sac(self.config, DIMS, build_mechanism(self.config))
+        self.config = sac_config(name)
+        self.sac = Sac(self.config, DIMS, build_method(self.config))
         self.traces = 0
         mechanism, size = self.sac.mechanism, self.config.batch_size
         cycles = -(-BLOCK // mechanism.dual_interval) if mechanism.dual_interval else 1
@@ -208,10 +221,14 @@ def parts(sac: Sac) -> dict[str, Part]:
         next_noise = jax.random.normal(key_next, batch.action.shape)
         return state, (next_noise, sac._noise(key_actor, batch.obs.shape[0], samples))
 
+    def actor_step(state: SacState, batch: Batch, key: Key) -> tuple[SacState, Any]:
+        state, *figures = sac._actor_step(state, batch, key)
+        return state, figures
+
     return {
         "critic targets": lambda state, batch, key: (state, sac._critic_targets(state, batch, key)),
         "critic step, targets included": sac._critic_step,
-        "actor step": sac._actor_step,
+        "actor step": actor_step,
         "target networks": lambda state, batch, key: (sac._target_step(state), ()),
         "optimizers (in the critic and actor steps)": optimizers,
         "noise (in the critic and actor steps)": noise,

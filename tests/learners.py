@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from statewise.config import SacConfig
-from statewise.methods import METHODS, build_mechanism
+from statewise.methods import METHODS, build_method
 from statewise.runtime import use_compilation_cache
 from statewise.sac import Sac, SacState
 from statewise.types import Batch, Dims, Key
@@ -32,6 +32,8 @@ SMALL: dict[str, Any] = {
     "dual_start": 0,
 }
 
+SAC_METHODS = [name for name, method in METHODS.items() if issubclass(method.config, SacConfig)]
+
 # The compiler takes most of these tests' time: on so small arrays its optimisations never pay.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
@@ -39,6 +41,7 @@ QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes
 def small_config(method: str, **changes: Any) -> SacConfig:
     """A method's configuration with `SMALL` and then `changes` put in, as far as the method has those fields."""
     config = METHODS[method].config
+    assert issubclass(config, SacConfig)
     known = config.__dataclass_fields__
     return config.from_dict({name: v for name, v in {**SMALL, **changes}.items() if name in known})
 
@@ -48,7 +51,7 @@ def small_sac(method: str, reward_scale: float = 1.0, **changes: Any) -> Sac:
     """The learner of `small_config`; the same object for the same arguments."""
     use_compilation_cache()
     config = small_config(method, **changes)
-    return Sac(config, DIMS, build_mechanism(config), reward_scale)
+    return Sac(config, DIMS, build_method(config), reward_scale)
 
 
 @functools.cache
@@ -79,6 +82,7 @@ def random_batch(seed: int, *leading: int) -> Batch:
         cost=coin(0.4),
         constraint=normal(),
         terminated=coin(0.3),
+        truncated=jnp.zeros(shape),
         next_obs=normal(DIMS.obs),
     )
 

@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 
 from statewise import checkpoint
 from statewise.checkpoint import CheckpointStore
-from statewise.config import SacConfig
+from statewise.config import RunConfig
 from statewise.envs import SafeVectorEnv, make_vector, rescale_action
 from statewise.errors import CheckpointError, RunError
 from statewise.evaluate import EVAL_SEED, evaluation_figures, play_episodes
-from statewise.learner import Learner
+from statewise.learner import Learner, build_learner
 from statewise.progress import Progress
 from statewise.runs import RunFolder, run_folder
 from statewise.runtime import capped_threads
 from statewise.spec import RunSpec, make_config
 from statewise.train import RowListener, Trainer, make_learner, policy_metadata
-from statewise.types import Dims
+from statewise.types import Dims, TaskFacts
 
 if TYPE_CHECKING:
     Env = str | gymnasium.Env[Any, Any] | Callable[[], gymnasium.Env[Any, Any]]
@@ -73,12 +73,12 @@ class Agent:
 
     def _assemble(
         self,
-        config: SacConfig,
+        config: RunConfig,
         env: Env,
         constraint: Constraint | None,
         task: str,
         action_space: Box,
-        learner: Learner,
+        learner: Learner[Any, Any],
         run_path: Path | None,
     ) -> None:
         self.config = config
@@ -258,12 +258,14 @@ def _checkpoint_in(run: Path, which: str) -> Path:
     return path
 
 
-def _read_metadata(metadata: dict[str, Any], file: Path) -> tuple[SacConfig, str, Box, Learner]:
+def _read_metadata(metadata: dict[str, Any], file: Path) -> tuple[RunConfig, str, Box, Learner[Any, Any]]:
     """Configuration, task, action space and a fresh learner from a checkpoint's metadata."""
     try:
         config = make_config(metadata["method"], **metadata["config"])
         low, high = (np.array(metadata[name], np.float32) for name in ("action_low", "action_high"))
-        learner = Learner(config, Dims(int(metadata["obs_dim"]), len(low)), float(metadata["reward_scale"]))
+        dims = Dims(int(metadata["obs_dim"]), len(low))
+        facts = TaskFacts(dims, float(metadata["reward_scale"]), int(metadata["episode_steps"]))
+        learner = build_learner(config, facts)
         return config, str(metadata["task"]), Box(low, high, dtype=np.float32), learner
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{file}: isn't a checkpoint of this version of Statewise: {error}") from error

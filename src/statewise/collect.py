@@ -50,7 +50,10 @@ class Collector:
         if done.any():
             self._finished.extend(self._running[:, done].T)
             self._running[:, done] = 0.0
-        return self.layout.pack(obs, action, reward, cost, infos["constraint"], terminated, infos["next_obs"])
+        ended_otherwise = truncated & ~terminated
+        return self.layout.pack(
+            obs, action, reward, cost, infos["constraint"], terminated, ended_otherwise, infos["next_obs"]
+        )
 
     def take_figures(self) -> dict[str, float]:
         """Figures of the episodes that ended since the last call, and of costs since the run began."""

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from statewise import metrics
-from statewise.config import MultiplierConfig, SacConfig
+from statewise.config import MultiplierConfig, RunConfig
 from statewise.files import write_bytes_atomic
 from statewise.runs import RunFolder
 from statewise.spec import RunSpec
@@ -205,7 +205,7 @@ def _from_zero(axes: Axes) -> None:
     axes.set_ylim(-0.03 * top, top)
 
 
-def _why_empty(config: SacConfig, part: str) -> str:
+def _why_empty(config: RunConfig, part: str) -> str:
     return "nothing was learned yet" if isinstance(config, MultiplierConfig) else f"{config.method} has no {part}"
 
 

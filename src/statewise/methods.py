@@ -5,20 +5,38 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from statewise.config import AlamConfig, AlamGaConfig, AsacConfig, LagConfig, LagNetConfig, PidConfig, SacConfig
+from statewise.config import (
+    AlamConfig,
+    AlamGaConfig,
+    AsacConfig,
+    CrpoConfig,
+    FpiConfig,
+    LagConfig,
+    LagNetConfig,
+    OnPolicyConfig,
+    P3oConfig,
+    PidConfig,
+    PpoConfig,
+    RunConfig,
+    SacConfig,
+)
 
 if TYPE_CHECKING:
     from statewise.mechanisms.base import Mechanism
+    from statewise.onpolicy.base import Improvement
 
 
 class Method(NamedTuple):
-    """A method's configuration class, a line about it, its builder (a function, or the module with `build`)."""
+    """A method's configuration class, a line about it, its builder (a function, or the module with `build`).
 
-    config: type[SacConfig]
+    What is built is a Mechanism where the configuration is a SacConfig, an Improvement where it is an OnPolicyConfig.
+    """
+
+    config: type[RunConfig]
     summary: str
-    builder: str | Callable[[Any], Mechanism]
+    builder: str | Callable[[Any], Mechanism | Improvement]
 
 
 METHODS: dict[str, Method] = {}
@@ -39,6 +57,10 @@ register(Method(LagNetConfig, "FAC: linear penalty, multiplier network by ascent
 register(Method(LagConfig, "linear penalty, scalar multiplier by ascent", "statewise.mechanisms.lag"))
 register(Method(PidConfig, "linear penalty, scalar multiplier by a PID controller", "statewise.mechanisms.pid"))
 register(Method(AsacConfig, "augmented Lagrangian, scalar multiplier", "statewise.mechanisms.asac"))
+register(Method(FpiConfig, "feasible policy iteration: a loss for each region", "statewise.mechanisms.fpi"))
+register(Method(PpoConfig, "on-policy, clipped surrogate, unconstrained", "statewise.onpolicy.ppo"))
+register(Method(P3oConfig, "PPO with an exact penalty on the cost surrogate", "statewise.onpolicy.p3o"))
+register(Method(CrpoConfig, "trust-region steps on reward or, beyond the limit, on cost", "statewise.onpolicy.crpo"))
 
 
 def find_method(name: str) -> Method:
@@ -50,8 +72,12 @@ def find_method(name: str) -> Method:
     return METHODS[name]
 
 
-def build_mechanism(config: SacConfig) -> Mechanism:
-    """The mechanism of a configuration's method."""
+@overload
+def build_method(config: SacConfig) -> Mechanism: ...
+@overload
+def build_method(config: OnPolicyConfig) -> Improvement: ...
+def build_method(config: RunConfig) -> Mechanism | Improvement:
+    """What sets the method of a configuration apart: its mechanism or, on-policy, its improvement."""
     builder = find_method(config.method).builder
     if isinstance(builder, str):
         builder = importlib.import_module(builder).build

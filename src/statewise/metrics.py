@@ -59,7 +59,13 @@ COLUMNS: tuple[Column, ...] = (
     Column("slackness", "complementarity E|max(G, -lam/rho)|"),
     Column("cosine", "cosine between the multiplier's change in a dual cycle and max(rho G, -lam)"),
     Column("leakage", "mean change of the multiplier in a dual cycle where G < 0"),
-    Column("dual_steps", "updates of the multiplier made", int),
+    Column("margin", "margin e^l of the critical region of SAC-FPI"),
+    Column("critical_fraction", "share of states in that region"),
+    Column("lam_critical", "multiplier of that region"),
+    Column("lam_infeasible", "multiplier of the infeasible region of SAC-FPI"),
+    Column("recovery_loss", "loss of the recovery critics of SAC-FPI"),
+    Column("episode_cost", "J_c, mean training cost of the episodes that ended in the last epoch with any"),
+    Column("update_kl", "KL between the policy that played an epoch and the one learned from it"),
 )
 
 SCHEMA: tuple[str, ...] = tuple(column.name for column in COLUMNS)

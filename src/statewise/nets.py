@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -50,10 +51,10 @@ def init_mlp(key: Key, sizes: tuple[int, ...], ensemble: tuple[int, ...] = ()) -
     return tuple(init_layer(k, m, n, ensemble) for k, m, n in zip(keys, sizes[:-1], sizes[1:], strict=True))
 
 
-def apply_mlp(params: Mlp, x: Array) -> Array:
-    """ReLU between the layers, none behind the last: [..., in] -> [..., out]."""
+def apply_mlp(params: Mlp, x: Array, activation: Callable[[Array], Array] = jax.nn.relu) -> Array:
+    """`activation` between the layers, none behind the last: [..., in] -> [..., out]."""
     for layer in params[:-1]:
-        x = jax.nn.relu(x @ layer.w + layer.b)
+        x = activation(x @ layer.w + layer.b)
     return x @ params[-1].w + params[-1].b
 
 
@@ -122,6 +123,12 @@ def init_multiplier(key: Key, dims: Dims, hidden: tuple[int, ...], bias: float) 
     return (*body, Layer(last.w, jnp.full_like(last.b, bias)))
 
 
+def init_scalar_multiplier(bias: float) -> Mlp:
+    """A multiplier that sees nothing of the state: softplus of one number."""
+    return (Layer(jnp.zeros((0, 1)), jnp.full((1,), bias, jnp.float32)),)
+
+
 def apply_multiplier(params: Mlp, obs: Array) -> Array:
-    """λ(x) = softplus(network), never negative: [..., obs] -> [...]."""
-    return jax.nn.softplus(apply_mlp(params, obs)[..., 0])
+    """λ(x) = softplus(network), never negative, of the inputs that the first layer takes: [..., obs] -> [...]."""
+    seen = obs[..., : params[0].w.shape[0]]
+    return jax.nn.softplus(apply_mlp(params, seen)[..., 0])

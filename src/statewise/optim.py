@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import optax
 
 ZETA_MIN = 1e-16
+Tree = TypeVar("Tree")
 
 
 class RadState(NamedTuple):
@@ -68,3 +69,18 @@ def make_optimizer(
     if name == "adam":
         return optax.chain(clip, optax.adam(learning_rate))
     return optax.chain(clip, rad(learning_rate, total_steps, zeta=zeta))
+
+
+def clipped_adam(max_norm: float) -> optax.GradientTransformation:
+    """Adam's direction behind a clip of the gradient's global norm, to be scaled by a rate: see `descend`."""
+    return optax.chain(optax.clip_by_global_norm(max_norm), optax.scale_by_adam())
+
+
+def descend(params: Tree, direction: Any, rate: Any) -> Tree:
+    """params − rate · direction."""
+    return jax.tree.map(lambda p, d: p - rate * d, params, direction)
+
+
+def linear_to_zero(learning_rate: float, step: Any, total_steps: int) -> jax.Array:
+    """The learning rate at a step, counted from 0, of a run over which it falls linearly to 0."""
+    return learning_rate * jnp.maximum(1.0 - step / total_steps, 0.0)

@@ -12,17 +12,17 @@ from statewise.errors import CheckpointError
 from statewise.row_store import Rows, RowStore
 from statewise.types import Batch
 
-_FORMAT = "statewise replay 1"
+_FORMAT = "statewise replay 2"
 
-_SCALARS = 4
-"""Reward, cost, constraint and terminated close every row."""
+_SCALARS = 5
+"""Reward, cost, constraint, terminated and truncated close every row."""
 
 _SAMPLE_STREAM = 0x5265706C6179
 """Second word of the Philox key: sets replay's draws apart from other uses of the run's seed."""
 
 
 class RowLayout(NamedTuple):
-    """Columns of a row: obs, next_obs, action, reward, cost, constraint, terminated."""
+    """Columns of a row: obs, next_obs, action, reward, cost, constraint, terminated, truncated."""
 
     obs_dim: int
     act_dim: int
@@ -40,13 +40,14 @@ class RowLayout(NamedTuple):
         cost: ArrayLike,
         constraint: ArrayLike,
         terminated: ArrayLike,
+        truncated: ArrayLike,
         next_obs: ArrayLike,
     ) -> Rows:
         """Rows [N, D] of N transitions; the arguments are those of `Batch`, in its order.
 
         Raises ValueError when a field is not [N, obs_dim], [N, act_dim] or [N].
         """
-        fields = Batch(obs, action, reward, cost, constraint, terminated, next_obs)
+        fields = Batch(obs, action, reward, cost, constraint, terminated, truncated, next_obs)
         rows = np.empty((len(np.asarray(reward)), self.width), np.float32)
         for name, values, target in zip(Batch._fields, fields, self.unpack(rows), strict=True):
             if np.shape(values) != target.shape:
@@ -65,6 +66,7 @@ class RowLayout(NamedTuple):
             cost=rows[..., scalar_start + 1],
             constraint=rows[..., scalar_start + 2],
             terminated=rows[..., scalar_start + 3],
+            truncated=rows[..., scalar_start + 4],
             next_obs=rows[..., self.obs_dim : action_start],
         )
 

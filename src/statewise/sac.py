@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from statewise.config import SacConfig
-from statewise.mechanisms.base import ActorTerms, CostTargetInputs, DualInputs, Mechanism
+from statewise.mechanisms.base import ActorTerms, CostTargetInputs, DualInputs, Mechanism, StepInputs
 from statewise.nets import (
     Critic,
     Mlp,
@@ -113,18 +113,29 @@ class Sac:
 
     def act(self, policy: Mlp, normalizer: Normalizer, obs: Array, key: Key) -> Array:
         """Sample actions in [−1, 1]: obs [N, obs] -> [N, action]."""
-        mean, log_std = policy_moments(policy, self._inputs(normalizer, obs))
+        mean, log_std = self.moments(policy, normalizer, obs)
         return squash(mean, log_std, jax.random.normal(key, mean.shape))[0]
 
     def act_greedily(self, policy: Mlp, normalizer: Normalizer, obs: Array) -> Array:
         """The deterministic policy tanh(mean): obs [N, obs] -> [N, action]."""
-        return jnp.tanh(policy_moments(policy, self._inputs(normalizer, obs))[0])
+        return jnp.tanh(self.moments(policy, normalizer, obs)[0])
+
+    def moments(self, policy: Mlp, normalizer: Normalizer, obs: Array) -> tuple[Array, Array]:
+        """Mean and log-std of the Gaussian before the tanh, at raw observations: [N, obs] -> [N, action] each."""
+        return policy_moments(policy, self._inputs(normalizer, obs))
 
     def risk(self, state: SacState, obs: Array, key: Key) -> tuple[Array, Array]:
         """λ(x) and F̂(x) at raw observations: [B, obs] -> [B], [B]."""
         x = self._inputs(state.normalizer, obs)
-        samples = max(self.config.n_cost_samples, 1)
-        return self.mechanism.multiplier(state.mechanism, x), self._feasibility(state, x, key, samples)
+        f = self._feasibility(state, x, key, self.config.n_cost_samples)
+        return self.mechanism.multiplier(state.mechanism, x, f), f
+
+    def values(self, state: SacState, obs: Array, key: Key) -> tuple[Array, Array]:
+        """min_i Q_i and max_i Qc_i of the deterministic action at raw observations: [B, obs] -> [B], [B]."""
+        del key
+        x = self._inputs(state.normalizer, obs)
+        action = jnp.tanh(policy_moments(state.policy, x)[0])
+        return pessimistic_reward(apply_critic(state.q, x, action)), pessimistic_cost(apply_critic(state.qc, x, action))
 
     # --- learning ------------------------------------------------------------------------------------------------
 
@@ -133,10 +144,11 @@ class Sac:
         key_next, key_actor, key_dual, _ = jax.random.split(key, 4)  # the fourth is `describe`'s
         batch = self._prepare(state.normalizer, batch)
         state, critic_metrics = self._critic_step(state, batch, key_next)
-        state, actor_metrics = self._actor_step(state, batch, key_actor)
+        state, actor_metrics, f = self._actor_step(state, batch, key_actor)
+        state, follow_metrics = self._follow(state, batch, f, jax.random.fold_in(key_actor, 1))
         state = state._replace(step=state.step + 1)
         state = self._dual_step(state, dual, key_dual)
-        return self._target_step(state), {**critic_metrics, **actor_metrics}
+        return self._target_step(state), {**critic_metrics, **actor_metrics, **follow_metrics}
 
     def update_block(
         self, state: SacState, batches: Batch, dual: Batch, run_key: Key
@@ -176,8 +188,8 @@ class Sac:
 
     # --- the parts of a gradient step ----------------------------------------------------------------------------
 
-    def _critic_targets(self, state: SacState, batch: Batch, key: Key) -> tuple[Array, Array]:
-        """Targets of Q and Qc, from the same next action: [B], [B]."""
+    def _critic_targets(self, state: SacState, batch: Batch, key: Key) -> tuple[Array, Array, Array]:
+        """Targets of Q and Qc, and the next action that both are from: [B], [B], [B, action]."""
         mean, log_std = policy_moments(state.policy, batch.next_obs)
         next_action, next_logp = squash(mean, log_std, jax.random.normal(key, mean.shape))
         next_q = apply_critic(state.q_target, batch.next_obs, next_action)
@@ -185,11 +197,11 @@ class Sac:
         alpha_logp = jnp.exp(state.log_alpha) * next_logp
         y = soft_q_target(batch.reward, batch.terminated, next_q, alpha_logp, self.config.gamma)
         inputs = CostTargetInputs(batch.cost, batch.constraint, batch.terminated, next_qc)
-        return y, self.mechanism.cost_target(inputs)
+        return y, self.mechanism.cost_target(inputs), next_action
 
     def _critic_step(self, state: SacState, batch: Batch, key: Key) -> tuple[SacState, Metrics]:
         """Q and Qc towards their targets: MSE, mean over the batch, summed over the twins."""
-        y, yc = self._critic_targets(state, batch, key)
+        y, yc, next_action = self._critic_targets(state, batch, key)
 
         def loss(params: Critic, target: Array) -> tuple[Array, Array]:
             values = apply_critic(params, batch.obs, batch.action)
@@ -201,17 +213,21 @@ class Sac:
         new_q, opt_q = self._apply("q", state, state.q, q_grads)
         new_qc, opt_qc = self._apply("qc", state, state.qc, qc_grads)
         state = state._replace(q=new_q, qc=new_qc, opt={**state.opt, "q": opt_q, "qc": opt_qc})
-        return state, {"q_loss": q_loss, "qc_loss": qc_loss, "q": q, "qc": qc}
+        metrics = {"q_loss": q_loss, "qc_loss": qc_loss, "q": q, "qc": qc}
+        if self.mechanism.critic_step is None:
+            return state, metrics
+        mechanism, own_metrics = self.mechanism.critic_step(state.mechanism, batch, next_action)
+        return state._replace(mechanism=mechanism), {**metrics, **own_metrics}
 
-    def _actor_step(self, state: SacState, batch: Batch, key: Key) -> tuple[SacState, Metrics]:
-        """The mechanism's loss for the policy, then log α·(−log π − H) for the temperature."""
+    def _actor_step(self, state: SacState, batch: Batch, key: Key) -> tuple[SacState, Metrics, Array]:
+        """The mechanism's loss for the policy, then log α·(−log π − H) for the temperature; F̂ [B] for `_follow`."""
         alpha = jnp.exp(state.log_alpha)
         samples = self.mechanism.n_cost_samples
         noise = self._noise(key, batch.obs.shape[0], samples)
         q_features = critic_features(state.q, batch.obs)
         qc_features = critic_features(state.qc, batch.obs)
 
-        def loss(policy: Mlp) -> tuple[Array, Array]:
+        def loss(policy: Mlp) -> tuple[Array, tuple[Array, Array]]:
             mean, log_std = policy_moments(policy, batch.obs)
             actions, logp = squash(mean, log_std, noise)
             q = pessimistic_reward(critic_values(state.q, q_features, actions[:1])[:, 0])
@@ -219,16 +235,24 @@ class Sac:
             if samples:
                 f = jnp.mean(pessimistic_cost(critic_values(state.qc, qc_features, actions)), axis=0)
             terms = ActorTerms(batch.obs, actions[0], alpha * logp[0], q, f, batch.cost)
-            return jnp.mean(self.mechanism.actor_loss(state.mechanism, terms)), logp[0]
+            return jnp.mean(self.mechanism.actor_loss(state.mechanism, terms)), (logp[0], f)
 
-        (actor_loss, logp), grads = jax.value_and_grad(loss, has_aux=True)(state.policy)
+        (actor_loss, (logp, f)), grads = jax.value_and_grad(loss, has_aux=True)(state.policy)
         policy, opt_policy = self._apply("policy", state, state.policy, grads)
         alpha_gradient = -jnp.mean(logp + self.target_entropy)
         log_alpha, opt_alpha = self._apply("alpha", state, state.log_alpha, alpha_gradient)
         state = state._replace(
             policy=policy, log_alpha=log_alpha, opt={**state.opt, "policy": opt_policy, "alpha": opt_alpha}
         )
-        return state, {"actor_loss": actor_loss, "alpha": alpha, "entropy": -jnp.mean(logp)}
+        return state, {"actor_loss": actor_loss, "alpha": alpha, "entropy": -jnp.mean(logp)}, f
+
+    def _follow(self, state: SacState, batch: Batch, f: Array, key: Key) -> tuple[SacState, Metrics]:
+        """Let the mechanism learn from what the policy step did to F̂ [B], where it wants to."""
+        if self.mechanism.follow is None:
+            return state, {}
+        f_new = self._feasibility(state, batch.obs, key, self.mechanism.n_cost_samples)
+        mechanism, metrics = self.mechanism.follow(state.mechanism, StepInputs(batch.obs, batch.cost, f, f_new))
+        return state._replace(mechanism=mechanism), metrics
 
     def _dual_step(self, state: SacState, dual: Batch, key: Key) -> SacState:
         """Run the mechanism's dual cycle if the counter says so."""

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from statewise import __version__
-from statewise.config import SacConfig, preset_fields
+from statewise.config import RunConfig, preset_fields
 from statewise.errors import RunError
 from statewise.methods import find_method
 
 
-def make_config(method: str, preset: str = "paper", **fields: Any) -> SacConfig:
+def make_config(method: str, preset: str = "paper", **fields: Any) -> RunConfig:
     """A method's configuration: Table I's defaults, changed by a preset, changed by `fields`.
 
     Raises ValueError for an unknown method, preset or field, or a value outside its range.
@@ -30,7 +30,7 @@ class RunSpec:
     """
 
     task: str
-    config: SacConfig
+    config: RunConfig
     constraint: str | None = None
 
     def to_json(self) -> str:

@@ -16,17 +16,16 @@ from gymnasium.spaces import Box
 
 from statewise.checkpoint import CheckpointStore
 from statewise.collect import Collector
-from statewise.config import SacConfig
+from statewise.config import RunConfig, SacConfig
 from statewise.envs import SafeVectorEnv
 from statewise.errors import CheckpointError, DivergenceError
 from statewise.evaluate import evaluation_figures, play_episodes
 from statewise.files import write_text_atomic
-from statewise.learner import Learner
+from statewise.learner import Learner, build_learner
 from statewise.metrics import TIMING_COLUMNS, MetricsWriter
 from statewise.progress import Progress, Silent
-from statewise.replay import Replay
 from statewise.runs import RunFolder
-from statewise.types import Dims
+from statewise.types import Dims, TaskFacts
 
 RowListener = Callable[[dict[str, float | str]], None]
 """Told of every row of metrics, say to pass it to another logger."""
@@ -37,17 +36,17 @@ class Interrupted(Exception):
 
 
 class Trainer:
-    """One run: worlds, learner, replay, files. The caller holds the run folder's lock.
+    """One run: worlds, learner, memory, files. The caller holds the run folder's lock.
 
-    A block is `block_length` steps of all worlds with a constant policy, then as many gradient steps as the update
-    ratio asks for. Rows, evaluations and checkpoints fall on the first block border at or behind each multiple of their
-    interval, so everything is a function of the configuration and the seed, kills and resumes included.
+    A block is some steps of all worlds with a constant policy, then the gradient steps that they call for. Rows,
+    evaluations and checkpoints fall on the first block border at or behind each multiple of their interval, so
+    everything is a function of the configuration and the seed, kills and resumes included.
     """
 
     def __init__(
         self,
         run: RunFolder,
-        config: SacConfig,
+        config: RunConfig,
         env: SafeVectorEnv,
         eval_env: SafeVectorEnv,
         learner: Learner,
@@ -61,15 +60,10 @@ class Trainer:
         self.eval_env = eval_env
         self.progress = progress or Silent()
         self.listeners = listeners
-        self.learner = learner
+        self.learner: Learner[Any, Any] = learner
         self.collector = Collector(env, self.learner.layout)
         self.store = CheckpointStore(run.checkpoints, config.checkpoints_kept)
-        self.replay = Replay(
-            self.learner.layout,
-            config.replay_capacity,
-            slack=config.checkpoints_kept * (config.checkpoint_interval + config.block_env_steps),
-            path=run.replay_path,
-        )
+        self.memory = learner.make_memory(run.replay_path)
         self.step = 0
         self.best: tuple[bool, float] | None = None
         self.best_step = -1
@@ -110,13 +104,12 @@ class Trainer:
     def _block(self, total: int) -> None:
         c, before = self.config, self.step
         with self._timed("sample"):
-            rows = self.collector.collect(self._act, c.block_length)
-            self.replay.add(rows)
-            self.learner.observe(self.learner.layout.unpack(rows).obs)
+            rows = self.collector.collect(self._act, c.block_env_steps // c.num_envs)
+            self.learner.remember(self.memory, rows)
         self.step += c.block_env_steps
         if self.step >= c.learning_starts:
             with self._timed("update"):
-                self._note(self.learner.learn(self.replay))
+                self._note(self.learner.learn(self.memory))
         self.progress.advance(self.step)
 
         def due(interval: int) -> bool:
@@ -143,8 +136,7 @@ class Trainer:
         with self._timed("evaluate"):
             figures = evaluation_figures(play_episodes(self.eval_env, self.learner.greedy, c.eval_episodes))
         self._write({"phase": "eval", **figures})
-        limit = c.tolerance * (1.0 - c.gamma) * self.eval_env.max_episode_steps
-        safe = figures["cost"] <= max(limit, 0.0)
+        safe = figures["cost"] <= c.cost_limit(self.eval_env.max_episode_steps)
         rank = (safe, figures["return"] if safe else -figures["cost"])
         improved = self.best is None or rank > self.best
         if improved:
@@ -203,7 +195,7 @@ class Trainer:
                 **_prefixed("collector", self.collector.arrays()),
                 **_prefixed("pending", pending),
             }
-            self.replay.flush()
+            self.memory.flush()
             self.metrics.flush()
             self.timing.flush()
             return self.store.save(self.step, arrays, self._metadata())
@@ -212,7 +204,7 @@ class Trainer:
         return {
             **policy_metadata(self.config, self.env.task, self.env.single_action_space, self.learner),
             "step": self.step,
-            "replay_count": self.replay.count,
+            "memory_count": self.memory.count,
             "metrics_position": self.metrics.position,
             "pending_blocks": self._blocks,
             "best": None if self.best is None else list(self.best),
@@ -225,7 +217,7 @@ class Trainer:
         else:
             position = 0
             self.learner.reset()
-            self.replay.rewind(0)
+            self.memory.rewind(0)
             self.collector.reset(self.config.seed)
         self.metrics = MetricsWriter(self.run.metrics_path, position=position)
         rows = timing_position(self.run.timing_path, self.step)
@@ -234,7 +226,7 @@ class Trainer:
     def _restore(self) -> int:
         step, arrays, metadata = self.store.load_latest()
         check_metadata(metadata, self.config, self.env.task, self.store.path(step))
-        self.replay.rewind(metadata["replay_count"])
+        self.memory.rewind(metadata["memory_count"])
         self.learner.load(_unprefixed("learner", arrays))
         self.collector.load(_unprefixed("collector", arrays))
         self.step = metadata["step"]
@@ -260,19 +252,20 @@ class Trainer:
         write_text_atomic(self.run.path / "failure.json", json.dumps(report, indent=2) + "\n")
 
 
-def make_learner(config: SacConfig, env: SafeVectorEnv) -> Learner:
-    """A fresh learner for a task's sizes and reward scale; ValueError where the task can't serve the configuration."""
-    if config.feasibility == "hjr" and not env.has_constraint:
+def make_learner(config: RunConfig, env: SafeVectorEnv) -> Learner[Any, Any]:
+    """A fresh learner for a task; ValueError where the task can't serve the configuration."""
+    if isinstance(config, SacConfig) and config.feasibility == "hjr" and not env.has_constraint:
         raise ValueError(
             f"feasibility: 'hjr' needs info[\"constraint\"], the signed h(x), which {env.task} doesn't give;"
             " choose cvf or cdf, or pass a constraint function"
         )
     dims = Dims(env.single_observation_space.shape[0], env.single_action_space.shape[0])
-    scale = env.training_reward_scale if config.reward_scale is None else config.reward_scale
-    return Learner(config, dims, scale)
+    scale = config.reward_scale if isinstance(config, SacConfig) else None
+    scale = env.training_reward_scale if scale is None else scale
+    return build_learner(config, TaskFacts(dims, scale, env.max_episode_steps))
 
 
-def policy_metadata(config: SacConfig, task: str, space: Box, learner: Learner) -> dict[str, Any]:
+def policy_metadata(config: RunConfig, task: str, space: Box, learner: Learner[Any, Any]) -> dict[str, Any]:
     """What a policy's file says besides its arrays, so that it can be used without its environment."""
     return {
         "method": config.method,
@@ -281,12 +274,13 @@ def policy_metadata(config: SacConfig, task: str, space: Box, learner: Learner) 
         "obs_dim": learner.layout.obs_dim,
         "action_low": space.low.tolist(),
         "action_high": space.high.tolist(),
-        "reward_scale": learner.sac.reward_scale,
+        "reward_scale": learner.task.reward_scale,
+        "episode_steps": learner.task.episode_steps,
         "gradient_step": learner.gradient_step,
     }
 
 
-def check_metadata(metadata: dict[str, Any], config: SacConfig, task: str, path: Path) -> None:
+def check_metadata(metadata: dict[str, Any], config: RunConfig, task: str, path: Path) -> None:
     """Raise CheckpointError for a checkpoint of another method, task or configuration."""
     expected = {"method": config.method, "task": task, "config": config.to_dict()}
     for name, value in expected.items():

@@ -25,12 +25,21 @@ class Dims(NamedTuple):
     action: int
 
 
+class TaskFacts(NamedTuple):
+    """What a learner has to know of a task: its sizes, the factor on training rewards, the steps of an episode."""
+
+    dims: Dims
+    reward_scale: float = 1.0
+    episode_steps: int = 1000
+
+
 class Batch(NamedTuple):
     """Transitions with any number of leading axes, here written [B].
 
-    obs, next_obs: [B, obs]; action: [B, action] in [-1, 1]; reward, cost, constraint, terminated: [B].
+    obs, next_obs: [B, obs]; action: [B, action] in [-1, 1]; reward, cost, constraint, terminated, truncated: [B].
     `cost` is the cost of the transition itself, `constraint` the signed h(next_obs) (safe iff <= 0, NaN where the
-    environment gives none), `terminated` is 1 at true terminals only, never at a time limit.
+    environment gives none), `terminated` is 1 at true terminals only, never at a time limit, `truncated` where an
+    episode ended otherwise.
     """
 
     obs: Any
@@ -39,4 +48,5 @@ class Batch(NamedTuple):
     cost: Any
     constraint: Any
     terminated: Any
+    truncated: Any
     next_obs: Any

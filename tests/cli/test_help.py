@@ -12,7 +12,7 @@ import pytest
 
 from statewise import __version__
 from statewise.cli import COMMANDS, main
-from statewise.config import PRESETS
+from statewise.config import PRESETS, RunConfig, SacConfig
 from statewise.envs import TASKS
 from statewise.methods import METHODS
 from statewise.spec import make_config
@@ -63,7 +63,8 @@ def test_train_help_shows_every_field_with_its_default(method: str, capsys: pyte
     for field in dataclasses.fields(METHODS[method].config):
         assert f"--{field.name.replace('_', '-')}" in printed
     config = make_config(method, "quick")
-    assert f"Transitions per gradient step (Table I). (default: {config.batch_size})" in printed
+    if isinstance(config, SacConfig):
+        assert f"Transitions per gradient step (Table I). (default: {config.batch_size})" in printed
     assert f"Environment steps of the whole run (Table I). (default: {config.total_steps})" in printed
 
 
@@ -80,7 +81,7 @@ def test_config_is_json_with_every_field(capsys: pytest.CaptureFixture[str]) -> 
     assert printed.pop("method") == "sac-alam"
     config = METHODS["sac-alam"].config.from_dict(printed)
     assert printed == config.to_dict()
-    assert config.total_steps == PRESETS["demo"]["total_steps"]
+    assert config.total_steps == PRESETS["demo"][RunConfig]["total_steps"]
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

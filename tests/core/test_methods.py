@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from statewise.config import SacConfig
+from statewise.config import OnPolicyConfig, SacConfig
 from statewise.mechanisms.base import Mechanism
-from statewise.methods import METHODS, Method, build_mechanism, find_method, register
+from statewise.methods import METHODS, Method, build_method, find_method, register
+from statewise.onpolicy.base import Improvement
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -14,7 +15,12 @@ def test_a_method_is_found_under_its_configurations_name(name: str) -> None:
     method = find_method(name)
     assert method.config.method == name
     assert method.summary
-    mechanism = build_mechanism(method.config())
+    config = method.config()
+    if isinstance(config, OnPolicyConfig):
+        assert isinstance(build_method(config), Improvement)
+        return
+    assert isinstance(config, SacConfig)
+    mechanism = build_method(config)
     assert isinstance(mechanism, Mechanism)
     assert (mechanism.dual_interval > 0) is (mechanism.dual_batches > 0)
 
@@ -35,7 +41,7 @@ def test_a_method_from_outside_may_bring_a_function(monkeypatch: pytest.MonkeyPa
     class Mine(SacConfig):
         method = "mine"
 
-    mechanism = build_mechanism(SacConfig())
+    mechanism = build_method(SacConfig())
     monkeypatch.setattr("statewise.methods.METHODS", {})
     register(Method(Mine, "a method of one's own", lambda config: mechanism))
-    assert build_mechanism(Mine()) is mechanism
+    assert build_method(Mine()) is mechanism

@@ -37,7 +37,7 @@ def window(replay: Replay) -> list[int]:
 
 def test_pack_and_unpack_are_inverse() -> None:
     rng = np.random.default_rng(0)
-    batch = Batch(*(rng.random((5, *tail)).astype(np.float32) for tail in [(2,), (1,), (), (), (), (), (2,)]))
+    batch = Batch(*(rng.random((5, *tail)).astype(np.float32) for tail in [(2,), (1,), (), (), (), (), (), (2,)]))
     rows = LAYOUT.pack(*batch)
     assert rows.shape == (5, LAYOUT.width)
     assert rows.dtype == np.float32
@@ -51,7 +51,7 @@ def test_pack_and_unpack_are_inverse() -> None:
 def test_pack_names_the_field_of_a_wrong_shape() -> None:
     scalar = np.zeros(3)
     with pytest.raises(ValueError, match=r"action has shape \(3, 2\)"):
-        LAYOUT.pack(np.zeros((3, 2)), np.zeros((3, 2)), scalar, scalar, scalar, scalar, np.zeros((3, 2)))
+        LAYOUT.pack(np.zeros((3, 2)), np.zeros((3, 2)), scalar, scalar, scalar, scalar, scalar, np.zeros((3, 2)))
 
 
 @given(
@@ -228,9 +228,9 @@ def test_wrong_calls_say_what_is_allowed() -> None:
     replay = Replay(LAYOUT, 4, slack=1)
     with pytest.raises(ValueError, match="add rows first"):
         replay.sample(0, 0, (1,))
-    with pytest.raises(ValueError, match="at most 5, 9"):
+    with pytest.raises(ValueError, match="at most 5, 10"):
         replay.add(np.zeros((6, LAYOUT.width)))
-    with pytest.raises(ValueError, match="at most 5, 9"):
+    with pytest.raises(ValueError, match="at most 5, 10"):
         replay.add(np.zeros((1, LAYOUT.width + 1)))
     with pytest.raises(ValueError, match="capacity is 0"):
         Replay(LAYOUT, 0)

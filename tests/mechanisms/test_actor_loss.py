@@ -7,10 +7,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from learners import DIMS, key, random_batch, small_config
+from learners import DIMS, SAC_METHODS, key, random_batch, small_config
 
 from statewise.mechanisms.base import ActorTerms, CostTargetInputs, Mechanism
-from statewise.methods import METHODS, build_mechanism
+from statewise.methods import build_method
 from statewise.ops import feasibility
 
 D = 0.1
@@ -26,11 +26,11 @@ def losses(mechanism: Mechanism) -> tuple[np.ndarray, np.ndarray]:
     obs = random_batch(0, 3).obs
     alpha_logp, q, f = (jnp.asarray(row, jnp.float32) for row in (ALPHA_LOGP, Q, F))
     terms = ActorTerms(obs, jnp.zeros((3, DIMS.action)), alpha_logp, q, f, jnp.zeros(3))
-    return np.asarray(mechanism.actor_loss(state, terms)), np.asarray(mechanism.multiplier(state, obs))
+    return np.asarray(mechanism.actor_loss(state, terms)), np.asarray(mechanism.multiplier(state, obs, terms.f))
 
 
 def build(method: str, **changes: Any) -> Mechanism:
-    return build_mechanism(small_config(method, cost_threshold=D, multiplier_bias=0.5, **changes))
+    return build_method(small_config(method, cost_threshold=D, multiplier_bias=0.5, **changes))
 
 
 def test_plain_sac_ignores_the_cost() -> None:
@@ -62,10 +62,10 @@ def test_per_state_scale_divides_by_1_plus_the_multiplier(method: str) -> None:
     np.testing.assert_allclose(scaled, whole / (1.0 + lam), rtol=1e-5)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SAC_METHODS)
 def test_the_multiplier_starts_at_no_less_than_0(method: str) -> None:
-    mechanism = build_mechanism(METHODS[method].config())
-    lam = mechanism.multiplier(mechanism.init(key(0), DIMS), random_batch(0).obs)
+    mechanism = build_method(small_config(method))
+    lam = mechanism.multiplier(mechanism.init(key(0), DIMS), random_batch(0).obs, jnp.zeros(8))
     assert lam.shape == (8,)
     assert float(jnp.min(lam)) >= 0.0
     assert float(jnp.max(lam)) < 0.1
@@ -76,9 +76,7 @@ def test_the_cost_target_is_that_of_the_feasibility_function(name: str) -> None:
     config = small_config("sac", feasibility=name, gamma=0.9, feasibility_gamma=0.8)
     batch = random_batch(3)
     next_qc = jnp.stack([batch.reward, 0.5 * batch.reward])
-    target = build_mechanism(config).cost_target(
-        CostTargetInputs(batch.cost, batch.constraint, batch.terminated, next_qc)
-    )
+    target = build_method(config).cost_target(CostTargetInputs(batch.cost, batch.constraint, batch.terminated, next_qc))
     expected = {
         "cvf": feasibility.cvf_target(batch.cost, batch.terminated, next_qc, 0.9),
         "cdf": feasibility.cdf_target(batch.cost, batch.terminated, next_qc, 0.8),
@@ -90,7 +88,7 @@ def test_the_cost_target_is_that_of_the_feasibility_function(name: str) -> None:
 def test_the_floor_of_the_cost_value_is_a_choice() -> None:
     terms = CostTargetInputs(jnp.zeros(1), jnp.zeros(1), jnp.zeros(1), jnp.full((2, 1), -2.0))
     lowest = {
-        floor: float(build_mechanism(small_config("sac", gamma=0.5, cost_floor=floor)).cost_target(terms)[0])
+        floor: float(build_method(small_config("sac", gamma=0.5, cost_floor=floor)).cost_target(terms)[0])
         for floor in (False, True)
     }
     assert lowest == {False: -1.0, True: 0.0}

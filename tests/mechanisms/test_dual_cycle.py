@@ -15,7 +15,7 @@ from numpy_reference import Array, Optimizer, dual_cycle, multiplier
 from statewise.mechanisms.alam import regression_loss
 from statewise.mechanisms.base import DualInputs
 from statewise.mechanisms.multiplier import ascent_loss
-from statewise.methods import build_mechanism
+from statewise.methods import build_method
 from statewise.nets import apply_multiplier, init_multiplier
 
 STEPS = 3
@@ -35,7 +35,7 @@ def run_cycle(method: str, given: DualInputs, **changes: Any) -> tuple[Any, Any,
     """The mechanism's state before and after a cycle, and the cycle's metrics."""
     # λ₀ ≈ 0.5 lets both sides of the truncation at λ + ρG = 0 occur.
     fields = {"multiplier_bias": -0.5, "cost_threshold": D, "rho_init": RHO, "dual_steps": STEPS, **changes}
-    mechanism = build_mechanism(small_config(method, **fields))
+    mechanism = build_method(small_config(method, **fields))
     before = mechanism.init(key(1), DIMS)
     after, metrics = jax.jit(mechanism.update, compiler_options=QUICK)(before, given, key(2))
     return before, after, metrics

@@ -11,7 +11,7 @@ import pytest
 from learners import DIMS, key, small_config
 
 from statewise.mechanisms.base import ActorTerms, DualInputs, Mechanism
-from statewise.methods import build_mechanism
+from statewise.methods import build_method
 
 D = 0.1
 F = np.array([0.6, -0.4, 0.1])  # mean G = 0
@@ -20,7 +20,7 @@ SCALAR = ["sac-lag", "sac-pid", "asac"]
 
 
 def build(method: str, **changes: Any) -> Mechanism:
-    return build_mechanism(small_config(method, cost_threshold=D, **changes))
+    return build_method(small_config(method, cost_threshold=D, **changes))
 
 
 def loss(mechanism: Mechanism, lam: float, f: np.ndarray = F) -> np.ndarray:
@@ -91,4 +91,4 @@ def test_a_scalar_multiplier_is_never_negative_and_the_same_everywhere(method: s
     rng = np.random.default_rng(0)
     assert min(follow(mechanism, list(rng.normal(-0.2, 1.0, 40)))) >= 0.0
     state = mechanism.init(key(0), DIMS)._replace(lam=jnp.asarray(0.7))
-    np.testing.assert_allclose(mechanism.multiplier(state, jnp.zeros((4, DIMS.obs))), 0.7)
+    np.testing.assert_allclose(mechanism.multiplier(state, jnp.zeros((4, DIMS.obs)), jnp.zeros(4)), 0.7)

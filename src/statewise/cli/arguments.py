@@ -15,11 +15,11 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from statewise.config import Preset, SacConfig, preset_fields
+from statewise.config import Preset, RunConfig, preset_fields
 from statewise.methods import METHODS, find_method
 
 T = TypeVar("T")
-ConfigT = TypeVar("ConfigT", bound=SacConfig)
+ConfigT = TypeVar("ConfigT", bound=RunConfig)
 
 MethodName = Annotated[Positional[str], arg(metavar="METHOD")]
 RunPath = Annotated[Positional[Path], arg(metavar="RUN")]

@@ -20,7 +20,7 @@ from statewise.spec import RunSpec, make_config
 
 if TYPE_CHECKING:
     from statewise.agent import Agent
-    from statewise.config import SacConfig
+    from statewise.config import RunConfig
     from statewise.progress import Progress
     from statewise.train import RowListener
 
@@ -168,7 +168,7 @@ def _last_checkpoint(run: Path) -> str:
     return "there is no checkpoint yet" if latest is None else f"the last checkpoint is {latest[1]}"
 
 
-def _conclude(run: Path, config: SacConfig) -> None:
+def _conclude(run: Path, config: RunConfig) -> None:
     """Say what came out: the last evaluation, the picture, and what the full run would take."""
     from statewise import metrics
     from statewise.figures import run_picture
@@ -184,7 +184,7 @@ def _conclude(run: Path, config: SacConfig) -> None:
         print(f"the full run (--preset paper, {full.total_steps:,} steps) would take about {hours:.1f} h here")
 
 
-def _hours(run: Path, config: SacConfig, full: SacConfig) -> float | None:
+def _hours(run: Path, config: RunConfig, full: RunConfig) -> float | None:
     """Hours that `full` would take at this run's rates of sampling and of gradient steps; None without a rate."""
     import polars as pl
 
@@ -194,15 +194,14 @@ def _hours(run: Path, config: SacConfig, full: SacConfig) -> float | None:
     steps = rows["step"].diff().fill_null(rows["step"].first())
     learning = rows.select(
         step=pl.col("sample_seconds") / steps,
-        update=pl.col("update_seconds") / (steps * config.update_ratio),
+        update=pl.col("update_seconds") / (steps * config.examples_per_step),
     ).filter(pl.col("update") > 0)
     # The first of these rows holds the compilation.
     medians = learning[min(1, len(learning) - 1) :].median().row(0) if len(learning) else None
     if medians is None:
         return None
     step_seconds, update_seconds = medians
-    update_seconds *= full.batch_size / config.batch_size
-    return (full.total_steps * step_seconds + full.total_updates * update_seconds) / 3600
+    return full.total_steps * (step_seconds + full.examples_per_step * update_seconds) / 3600
 
 
 # --- shared ------------------------------------------------------------------------------------------------------

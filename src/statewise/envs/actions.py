@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 def rescale_action(action: NDArray[Any], space: Box) -> NDArray[Any]:
     """Map actions from [-1, 1] to the bounds of `space`; the identity, to the bit, where they are -1 and 1.
 
-    action: [..., act_dim].
+    action: [..., act_dim]; what lies outside of [-1, 1] is clipped.
     """
     low, high = _bounds(space)
     if _is_unit(low, high):
-        return action
+        return np.clip(action, -1.0, 1.0)
     return np.clip(low + (action + 1.0) * (0.5 * (high - low)), low, high)
 
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from statewise.config import AlamConfig
 from statewise.mechanisms import multiplier as shared
 from statewise.mechanisms.base import ActorTerms, DualInputs, Mechanism
-from statewise.mechanisms.multiplier import InnerLoss, MultiplierState
+from statewise.mechanisms.multiplier import InnerLoss, MultiplierState, ascent_loss
 from statewise.mechanisms.targets import cost_target
-from statewise.ops.lagrangian import augmented_penalty, penalty_growth, violation
+from statewise.ops.lagrangian import augmented_penalty, linear_penalty, penalty_growth, violation
 from statewise.types import Array, Key, Metrics
 
 
@@ -19,13 +19,18 @@ def regression_loss(lam: Array, rho_g: Array, target: Array) -> Array:
     return jnp.square(lam - target)
 
 
-def build(config: AlamConfig, inner_loss: InnerLoss = regression_loss) -> Mechanism:
-    """The augmented Lagrangian multiplier network; `inner_loss` is what its ablation replaces."""
+INNER_LOSSES: dict[str, InnerLoss] = {"regression": regression_loss, "ascent": ascent_loss}
+
+
+def build(config: AlamConfig) -> Mechanism:
+    """The augmented Lagrangian multiplier network, or what its configuration leaves of it."""
+    inner_loss = INNER_LOSSES[config.multiplier_update]
 
     def actor_loss(state: MultiplierState, terms: ActorTerms) -> Array:
         """α log π − Q + λu + ρu²/2 per state, Eq. (16); λ is a constant of the actor."""
-        lam = shared.evaluate(state, terms.obs)
-        penalty = augmented_penalty(lam, terms.f - config.tolerance, state.rho)
+        lam, g = shared.evaluate(state, terms.obs), terms.f - config.tolerance
+        linear = config.penalty == "linear"
+        penalty = linear_penalty(lam, g) if linear else augmented_penalty(lam, g, state.rho)
         return shared.scaled(terms.alpha_logp - terms.q + penalty, lam, config)
 
     def update(state: MultiplierState, inputs: DualInputs, key: Key) -> tuple[MultiplierState, Metrics]:
@@ -41,7 +46,7 @@ def build(config: AlamConfig, inner_loss: InnerLoss = regression_loss) -> Mechan
         return {"rho": state.rho}
 
     return Mechanism(
-        init=shared.init_state(config, config.rho_init),
+        init=shared.init_state(config, config.rho_init, sees=config.multiplier_form == "network"),
         cost_target=cost_target(config),
         actor_loss=actor_loss,
         multiplier=shared.evaluate,

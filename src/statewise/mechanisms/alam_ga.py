@@ -5,9 +5,8 @@ from __future__ import annotations
 from statewise.config import AlamGaConfig
 from statewise.mechanisms import alam
 from statewise.mechanisms.base import Mechanism
-from statewise.mechanisms.multiplier import ascent_loss
 
 
 def build(config: AlamGaConfig) -> Mechanism:
-    """The augmented penalty of SAC-ALaM, with gradient ascent on E[λ_w(x)·ρG(x)] in place of the regression."""
-    return alam.build(config, ascent_loss)
+    """SAC-ALaM with gradient ascent on E[λ_w(x)·ρG(x)] in place of the regression, by its configuration's default."""
+    return alam.build(config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from statewise.types import Array, Dims, Key, Metrics
+from statewise.types import Array, Batch, Dims, Key, Metrics
 
 
 class ActorTerms(NamedTuple):
@@ -43,27 +43,45 @@ class CostTargetInputs(NamedTuple):
     next_qc: Array
 
 
+class StepInputs(NamedTuple):
+    """What a mechanism may learn from behind every policy step, at the states of its minibatch.
+
+    obs [B, obs]; cost [B], of the replayed transition; f, f_new [B]: F̂(x) as the actor's loss saw it, and with fresh
+    actions of the policy that came out.
+    """
+
+    obs: Array
+    cost: Array
+    f: Array
+    f_new: Array
+
+
 class Mechanism(NamedTuple):
     """A safety mechanism: everything in which one method differs from another.
 
     init(key, dims) -> state: any pytree of arrays.
     cost_target(inputs) -> [B]: target of the cost critics.
     actor_loss(state, terms) -> [B]: the whole loss per state, α log π − Q and penalty.
-    multiplier(state, obs [B, obs]) -> [B]: λ(x), a constant field where the multiplier is a scalar.
+    multiplier(state, obs [B, obs], f [B] = F̂(x)) -> [B]: λ(x), a constant field where the multiplier is a scalar.
     update(state, inputs, key) -> (state, metrics): one dual cycle; its metrics' names are columns of the run's metrics.
     report(state) -> metrics: scalars of the state itself, such as ρ.
     n_cost_samples: K of F̂ in the actor's loss; 0 leaves F̂ out.
     dual_interval: gradient steps between two cycles, 0 for none; dual_start: gradient steps before the first.
     dual_batches: fresh minibatches M of a cycle.
+    critic_step(state, batch, next_action) -> (state, metrics): one gradient step of critics of its own, beside the
+        others' and from the same next action; None where it has none.
+    follow(state, inputs) -> (state, metrics): what it learns behind every policy step; None for nothing.
     """
 
     init: Callable[[Key, Dims], Any]
     cost_target: Callable[[CostTargetInputs], Array]
     actor_loss: Callable[[Any, ActorTerms], Array]
-    multiplier: Callable[[Any, Array], Array]
+    multiplier: Callable[[Any, Array, Array], Array]
     update: Callable[[Any, DualInputs, Key], tuple[Any, Metrics]]
     report: Callable[[Any], Metrics]
     n_cost_samples: int
     dual_interval: int = 0
     dual_start: int = 0
     dual_batches: int = 0
+    critic_step: Callable[[Any, Batch, Array], tuple[Any, Metrics]] | None = None
+    follow: Callable[[Any, StepInputs], tuple[Any, Metrics]] | None = None

@@ -11,7 +11,7 @@ import optax
 
 from statewise.config import MultiplierConfig
 from statewise.mechanisms.base import DualInputs
-from statewise.nets import Mlp, apply_multiplier, init_multiplier
+from statewise.nets import Mlp, apply_multiplier, init_multiplier, init_scalar_multiplier
 from statewise.ops.lagrangian import dual_target, slack_constraint, weighted_mean
 from statewise.optim import make_optimizer
 from statewise.types import Array, Dims, Key, Metrics
@@ -46,19 +46,21 @@ def multiplier_optimizer(config: MultiplierConfig) -> optax.GradientTransformati
     )
 
 
-def init_state(config: MultiplierConfig, rho: float) -> Callable[[Key, Dims], MultiplierState]:
-    """A function (key, dims) -> MultiplierState with λ₀ ≈ softplus(multiplier_bias)."""
+def init_state(config: MultiplierConfig, rho: float, *, sees: bool = True) -> Callable[[Key, Dims], MultiplierState]:
+    """A function (key, dims) -> MultiplierState with λ₀ ≈ softplus(multiplier_bias); a scalar doesn't see the state."""
 
     def init(key: Key, dims: Dims) -> MultiplierState:
-        params = init_multiplier(key, dims, config.hidden, config.multiplier_bias)
+        bias = config.multiplier_bias
+        params = init_multiplier(key, dims, config.hidden, bias) if sees else init_scalar_multiplier(bias)
         opt = multiplier_optimizer(config).init(params)
         return MultiplierState(params, opt, jnp.asarray(rho, jnp.float32))
 
     return init
 
 
-def evaluate(state: MultiplierState, obs: Array) -> Array:
-    """λ_w(x), [..., obs] -> [...]."""
+def evaluate(state: MultiplierState, obs: Array, f: Array | None = None) -> Array:
+    """λ_w(x), [..., obs] -> [...]; it doesn't depend on F̂."""
+    del f
     return apply_multiplier(state.params, obs)
 
 

@@ -21,9 +21,9 @@ def build(config: SacConfig) -> Mechanism:
         del state
         return terms.alpha_logp - terms.q
 
-    def multiplier(state: tuple[()], obs: Array) -> Array:
-        del state
-        return jnp.zeros(obs.shape[:-1])
+    def multiplier(state: tuple[()], obs: Array, f: Array) -> Array:
+        del state, obs
+        return jnp.zeros_like(f)
 
     def update(state: tuple[()], inputs: DualInputs, key: Key) -> tuple[tuple[()], Metrics]:
         del inputs, key

@@ -33,8 +33,9 @@ def linear_loss(config: ScalarConfig) -> Callable[[Scalar, ActorTerms], Array]:
     return actor_loss
 
 
-def evaluate(state: Scalar, obs: Array) -> Array:
+def evaluate(state: Scalar, obs: Array, f: Array) -> Array:
     """The same λ at every state: [..., obs] -> [...]."""
+    del f
     return jnp.broadcast_to(state.lam, obs.shape[:-1])
 
 

@@ -1,11 +1,14 @@
-"""Targets of the feasibility functions: cost value, constraint decay, Hamilton–Jacobi reachability (Definition 1)."""
+"""Targets of the feasibility functions: cost value, constraint decay, Hamilton–Jacobi reachability (Definition 1).
+
+And of the recovery value, which looks the other way: how soon a violation ends.
+"""
 
 from __future__ import annotations
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from statewise.ops.bellman import pessimistic_cost
+from statewise.ops.bellman import pessimistic_cost, pessimistic_reward
 
 CONSTRAINT_MIN = -1.0
 
@@ -44,3 +47,14 @@ def hjr_target(
     h = jnp.maximum(constraint, CONSTRAINT_MIN)
     worst = jnp.maximum(h, pessimistic_cost(next_qc))
     return jnp.where(terminated > 0.0, h, (1.0 - gamma) * h + gamma * worst)
+
+
+def recovery_target(
+    cost: Float[Array, " B"],
+    terminated: Float[Array, " B"],
+    next_recovery: Float[Array, "E B"],
+    gamma: float,
+) -> Float[Array, " B"]:
+    """Recovery: y = (1 − c) + c(1 − term)·γ_c·clip(min_i ḡr_i, 0, 1), which is γ_c^(steps until the violation ends)."""
+    decayed = gamma * jnp.clip(pessimistic_reward(next_recovery), 0.0, 1.0)
+    return (1.0 - cost) + cost * (1.0 - terminated) * decayed

@@ -1,118 +1,11 @@
-"""Configurations: one frozen dataclass per method, checked on construction, strict to and from JSON.
-
-Defaults are Table I of the SAC-ALaM paper; where the paper is silent, the field's docstring says so. The preset `quick`
-holds what to change for runs of some 10^5 gradient steps. Standard library only, so that `statewise --help` is instant.
-"""
+"""Soft actor-critic and the methods on its backbone; a default that isn't in the paper's Table I says so."""
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import functools
-import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Annotated, ClassVar, Literal
 
-
-@dataclass(frozen=True)
-class Range:
-    """Allowed values of a number: low <= x <= high; `above` makes the lower bound strict."""
-
-    low: float | None = None
-    high: float | None = None
-    above: float | None = None
-
-    def __contains__(self, value: float) -> bool:
-        return (
-            abs(value) < float("inf")
-            and (self.low is None or value >= self.low)
-            and (self.above is None or value > self.above)
-            and (self.high is None or value <= self.high)
-        )
-
-    def __str__(self) -> str:
-        parts = [f"> {self.above:g}"] if self.above is not None else []
-        parts += [f">= {self.low:g}"] if self.low is not None else []
-        parts += [f"<= {self.high:g}"] if self.high is not None else []
-        return "a finite number " + " and ".join(parts) if parts else "a finite number"
-
-
-Count = Annotated[int, Range(low=1)]
-Whole = Annotated[int, Range(low=0)]
-Fraction = Annotated[float, Range(low=0, high=1)]
-Positive = Annotated[float, Range(above=0)]
-NonNegative = Annotated[float, Range(low=0)]
-Real = Annotated[float, Range()]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """What every training run has, whatever its method."""
-
-    method: ClassVar[str] = ""
-
-    seed: Annotated[int, Range(low=0, high=2**31 - 1)] = 0
-    """All randomness of the run follows from this number."""
-    total_steps: Count = 4_000_000
-    """Environment steps of the whole run (Table I)."""
-    num_envs: Count = 8
-    """Worlds stepped side by side. The paper is silent."""
-    threads: Whole = 0
-    """Threads that step the worlds; 0 takes what the machine has, a larger number is capped to that."""
-    warmup_steps: Whole = 10_000
-    """Uniformly random environment steps before learning starts. The paper is silent."""
-    eval_interval: Count = 20_000
-    """Environment steps between evaluations."""
-    eval_envs: Count = 5
-    """Worlds of an evaluation; each has its own fixed seed."""
-    eval_episodes: Count = 1
-    """Episodes that each evaluation world plays with the deterministic policy."""
-    checkpoint_interval: Count = 20_000
-    """Environment steps between checkpoints."""
-    checkpoints_kept: Count = 2
-    """How many of the newest checkpoints stay on disk, beside the best one."""
-    log_interval: Count = 2_000
-    """Environment steps between rows of training metrics."""
-
-    def __post_init__(self) -> None:
-        for name, kind in _hints(type(self)).items():
-            value: Any = getattr(self, name)
-            value = tuple(value) if isinstance(value, list) else value
-            _check(name, value, kind)
-            # Equal configurations must have equal digests, so a float field holds a float even if given as 1.
-            value = float(value) if _is_float(kind) and value is not None else value
-            object.__setattr__(self, name, value)
-
-    def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed; unknown names and bad values raise ValueError."""
-        return type(self).from_dict({**self.to_dict(), **changes})
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON values (tuples become lists)."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`; fields that are not named take their defaults.
-
-        Raises ValueError for an unknown field (naming the nearest known one) or a value outside its range.
-        """
-        known = [f.name for f in dataclasses.fields(cls)]
-        for name in values:
-            if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"{name}: {cls.method} has no such field{hint}")
-        return cls(**values)
-
-    def digest(self) -> str:
-        """Eight hexadecimal digits that name this configuration, the seed left out."""
-        values = {k: v for k, v in self.to_dict().items() if k != "seed"}
-        text = json.dumps([self.method, values], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
+from statewise.config.base import Count, Fraction, NonNegative, Positive, Range, Real, RunConfig, Whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +14,8 @@ class SacConfig(RunConfig):
 
     method: ClassVar[str] = "sac"
 
+    warmup_steps: Whole = 10_000
+    """Uniformly random environment steps before learning starts. The paper is silent."""
     update_ratio: Positive = 0.5
     """Gradient steps per environment step. The paper is silent."""
     block_length: Count = 16
@@ -129,10 +24,6 @@ class SacConfig(RunConfig):
     """Transitions kept for replay (Table I)."""
     batch_size: Count = 256
     """Transitions per gradient step (Table I)."""
-    hidden: tuple[int, ...] = (256, 256)
-    """Units of each hidden layer, ReLU (Table I)."""
-    gamma: Fraction = 0.99
-    """Discount factor of reward and cost values (Table I)."""
     tau: Annotated[float, Range(above=0, high=1)] = 0.005
     """Step of the target networks towards the critics. The paper is silent."""
     learning_rate: Positive = 1e-4
@@ -149,10 +40,6 @@ class SacConfig(RunConfig):
     """Entropy that the temperature steers to; None means −dim(A) (Table I)."""
     reward_scale: Positive | None = None
     """Factor on training rewards; None: the task's own (0.01 on Velocity tasks but Swimmer). The paper is silent."""
-    binary_cost: bool = True
-    """Train on 1[cost > 0] instead of the raw cost. The paper is silent."""
-    cost_threshold: Real | None = None
-    """The tolerance d in F ≤ d; None means 0.1 (the paper's), or 0 for `hjr`."""
     feasibility: Literal["cvf", "cdf", "hjr"] = "cvf"
     """Feasibility function F: cost value (the paper's), constraint decay, Hamilton–Jacobi reachability."""
     feasibility_gamma: Fraction = 0.97
@@ -166,10 +53,6 @@ class SacConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for width in self.hidden:
-            _check("hidden", width, Count)
-        if not self.hidden:
-            raise ValueError("hidden: () is empty; name at least one layer, such as (256, 256)")
         steps = self.block_length * self.num_envs * self.update_ratio
         if steps > 1e9 or abs(steps - round(steps)) > 1e-9 or round(steps) < 1:
             raise ValueError(
@@ -209,9 +92,14 @@ class SacConfig(RunConfig):
     @property
     def tolerance(self) -> float:
         """The value of d: `cost_threshold`, or its default for the feasibility function."""
-        if self.cost_threshold is not None:
-            return self.cost_threshold
-        return 0.0 if self.feasibility == "hjr" else 0.1
+        if self.cost_threshold is None and self.feasibility == "hjr":
+            return 0.0
+        return super().tolerance
+
+    @property
+    def examples_per_step(self) -> float:
+        """Transitions that the gradient steps take in for each environment step."""
+        return self.update_ratio * self.batch_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,10 +156,19 @@ def _check_penalty(rho_init: float, rho_max: float) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class AlamConfig(MultiplierConfig):
-    """SAC-ALaM: augmented penalty, multiplier network by regression towards the dual target."""
+    """SAC-ALaM: augmented penalty, multiplier network by regression towards the dual target.
+
+    The first three fields span its ablations; ρ is fixed by rho_growth = 1.
+    """
 
     method: ClassVar[str] = "sac-alam"
 
+    penalty: Literal["augmented", "linear"] = "augmented"
+    """Penalty on the actor's loss: λu + ρu²/2 (the paper's), or λG."""
+    multiplier_update: Literal["regression", "ascent"] = "regression"
+    """Inner step of a dual cycle: towards the dual target (the paper's), or up the gradient of the Lagrangian."""
+    multiplier_form: Literal["network", "scalar"] = "network"
+    """The multiplier: λ(x) (the paper's), or one number for all states, which moves by the same inner steps."""
     rho_init: Positive = 1.0
     """Initial penalty factor ρ₀. The paper is silent."""
     rho_growth: Annotated[float, Range(low=1)] = 1.01
@@ -289,6 +186,9 @@ class AlamGaConfig(AlamConfig):
     """SAC-ALaM-GA: the ablation; gradient ascent in place of the regression."""
 
     method: ClassVar[str] = "sac-alam-ga"
+
+    multiplier_update: Literal["regression", "ascent"] = "ascent"
+    """Inner step of a dual cycle: what sets the ablation apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -365,76 +265,17 @@ class AsacConfig(ScalarConfig):
         _check_penalty(self.rho_init, self.rho_max)
 
 
-Preset = Literal["paper", "quick", "demo"]
+@dataclass(frozen=True, kw_only=True)
+class FpiConfig(SacConfig):
+    """SAC-FPI: region-wise policy iteration on a feasibility function and a recovery value (Yang et al. 2023)."""
 
-_QUICK: dict[str, Any] = {
-    "learning_rate": 1e-3,
-    "batch_size": 128,
-    "alpha_init": 0.02,
-    "tau": 0.01,
-    "feasibility": "cdf",
-    "zeta": 1e-12,
-    "update_ratio": 0.25,
-    "total_steps": 200_000,
-    "warmup_steps": 5_000,
-    "eval_interval": 10_000,
-    "replay_capacity": 200_000,
-    "multiplier_learning_rate": 3e-4,
-    "dual_pace": 100.0,
-    "dual_start": 8_000,
-}
+    method: ClassVar[str] = "sac-fpi"
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {},
-    "quick": _QUICK,
-    "demo": {**_QUICK, "total_steps": 100_000, "eval_interval": 5_000},
-}
-"""Fields that each preset changes; a method takes those that it has."""
-
-
-def preset_fields(preset: str, config: type[RunConfig]) -> dict[str, Any]:
-    """What a preset changes of one method's configuration; ValueError for an unknown preset."""
-    if preset not in PRESETS:
-        raise ValueError(f"preset: {preset!r} is unknown; choose one of {', '.join(PRESETS)}")
-    names = {f.name for f in dataclasses.fields(config)}
-    return {name: value for name, value in PRESETS[preset].items() if name in names}
-
-
-@functools.cache
-def _hints(cls: type[RunConfig]) -> dict[str, Any]:
-    hints = get_type_hints(cls, include_extras=True)
-    return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
-
-
-def _is_float(kind: Any) -> bool:
-    return any(get_origin(k) is Annotated and get_args(k)[0] is float for k in (kind, *get_args(kind)))
-
-
-def _check(name: str, value: Any, kind: Any) -> None:
-    problem = _problem(value, kind)
-    if problem:
-        raise ValueError(f"{name}: {value!r} is not allowed; it must be {problem}")
-
-
-def _problem(value: Any, kind: Any) -> str | None:
-    """What `value` must be to fit the annotation `kind`, or None where it fits."""
-    if get_origin(kind) is Annotated:
-        base, *extra = get_args(kind)
-        limits = next((e for e in extra if isinstance(e, Range)), Range())
-        wanted = "a whole number" if base is int else "a number"
-        if isinstance(value, bool) or not isinstance(value, int if base is int else (int, float)):
-            return wanted
-        if base is float and abs(value) > 1e300:
-            return "a number of at most 1e300 in size"
-        return None if value in limits else str(limits)
-    if get_origin(kind) is Literal:
-        return None if value in get_args(kind) else "one of " + ", ".join(map(str, get_args(kind)))
-    if kind is bool:
-        return None if isinstance(value, bool) else "true or false"
-    if get_origin(kind) is tuple:
-        return None if isinstance(value, tuple) else "a list of whole numbers"
-    options = get_args(kind)  # the remaining kind of field: "X | None"
-    if type(None) in options:
-        inner = next(o for o in options if o is not type(None))
-        return None if value is None else _problem(value, inner)
-    raise TypeError(f"no rule for a field of type {kind!r}")
+    feasibility: Literal["cdf"] = "cdf"
+    """The method is defined on the constraint decay function alone; its threshold p is cost_threshold."""
+    log_margin_init: Real = -4.605170185988091
+    """Initial ℓ: states with g ≥ p − e^ℓ are critical; ln 0.01."""
+    region_multiplier_init: NonNegative = 0.0
+    """Initial multipliers λ₁ of the critical and λ₂ of the infeasible region."""
+    leak: Fraction = 0.01
+    """Slope of φ, the leaky ReLU of the multipliers' objectives, below 0."""

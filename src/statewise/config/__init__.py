@@ -1,0 +1,45 @@
+"""Configurations: one frozen dataclass per method, checked on construction, strict to and from JSON.
+
+Defaults are Table I of the SAC-ALaM paper; where the paper is silent, the field's docstring says so. The preset `quick`
+holds what to change for runs of some 10^5 gradient steps. Standard library only, so that `statewise --help` is instant.
+"""
+
+from statewise.config.base import Range, RunConfig
+from statewise.config.onpolicy import CrpoConfig, OnPolicyConfig, P3oConfig, PpoConfig
+from statewise.config.presets import PRESETS, Preset, preset_fields
+from statewise.config.sac import (
+    AlamConfig,
+    AlamGaConfig,
+    AsacConfig,
+    DualConfig,
+    FpiConfig,
+    LagConfig,
+    LagNetConfig,
+    MultiplierConfig,
+    PidConfig,
+    SacConfig,
+    ScalarConfig,
+)
+
+__all__ = [
+    "PRESETS",
+    "AlamConfig",
+    "AlamGaConfig",
+    "AsacConfig",
+    "CrpoConfig",
+    "DualConfig",
+    "FpiConfig",
+    "LagConfig",
+    "LagNetConfig",
+    "MultiplierConfig",
+    "OnPolicyConfig",
+    "P3oConfig",
+    "PidConfig",
+    "PpoConfig",
+    "Preset",
+    "Range",
+    "RunConfig",
+    "SacConfig",
+    "ScalarConfig",
+    "preset_fields",
+]

@@ -1,0 +1,212 @@
+"""The on-policy core: one policy plays an epoch, critics of reward and cost are fitted to it, a method improves it.
+
+One update, in this order: J_c, advantages under the critics that stand, critics, policy, statistics of observations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from statewise.config import OnPolicyConfig
+from statewise.nets import Mlp, apply_mlp, init_mlp
+from statewise.normalizer import Normalizer, init_normalizer, normalize, observe
+from statewise.onpolicy.base import Epoch, GaussianPolicy, Improvement, Progress, moments, shuffled
+from statewise.ops.advantages import gae
+from statewise.ops.surrogates import gaussian_log_prob
+from statewise.optim import clipped_adam, descend, linear_to_zero
+from statewise.types import Array, Batch, Dims, Key, Metrics
+
+
+class OnPolicyState(NamedTuple):
+    """Everything that learning changes.
+
+    step: gradient steps of the policy; epoch: epochs learned from; running [N]: cost of the episodes that are under
+    way; episode_cost: J_c, the mean cost of the episodes that ended in the last epoch in which any did; lam: the cost's
+    weight in the last improvement.
+    """
+
+    step: Array
+    epoch: Array
+    policy: GaussianPolicy
+    value: Mlp
+    cost_value: Mlp
+    opt: dict[str, Any]
+    improvement: Any
+    normalizer: Normalizer
+    running: Array
+    episode_cost: Array
+    lam: Array
+
+
+@dataclass(frozen=True)
+class OnPolicy:
+    """The learner: pure functions that share a configuration; no array lives here."""
+
+    config: OnPolicyConfig
+    dims: Dims
+    improvement: Improvement
+    cost_limit: float
+    """d_ep, the limit on an episode's cost."""
+
+    @cached_property
+    def optimizer(self) -> optax.GradientTransformation:
+        """Of each critic."""
+        return clipped_adam(self.config.grad_clip)
+
+    def init(self, key: Key) -> OnPolicyState:
+        """A fresh state; J_c is 0 until an episode has ended."""
+        keys = jax.random.split(key, 3)
+        sizes = (self.dims.obs, *self.config.hidden)
+        log_std = jnp.full(self.dims.action, self.config.log_std_init, jnp.float32)
+        policy = GaussianPolicy(init_mlp(keys[0], (*sizes, self.dims.action)), log_std)
+        value, cost_value = init_mlp(keys[1], (*sizes, 1)), init_mlp(keys[2], (*sizes, 1))
+        return OnPolicyState(
+            step=jnp.zeros((), jnp.int32),
+            epoch=jnp.zeros((), jnp.int32),
+            policy=policy,
+            value=value,
+            cost_value=cost_value,
+            opt={"value": self.optimizer.init(value), "cost_value": self.optimizer.init(cost_value)},
+            improvement=self.improvement.init(policy),
+            normalizer=init_normalizer(self.dims.obs),
+            running=jnp.zeros(self.config.num_envs),
+            episode_cost=jnp.zeros(()),
+            lam=jnp.zeros(()),
+        )
+
+    # --- acting --------------------------------------------------------------------------------------------------
+
+    def moments(self, policy: GaussianPolicy, normalizer: Normalizer, obs: Array) -> tuple[Array, Array]:
+        """Mean and log-std of the actions at raw observations: [N, obs] -> [N, action] each."""
+        return moments(policy, self._inputs(normalizer, obs))
+
+    def act(self, policy: GaussianPolicy, normalizer: Normalizer, obs: Array, key: Key) -> Array:
+        """Sample actions, unbounded; an environment takes them clipped to [−1, 1]: [N, obs] -> [N, action]."""
+        mean, log_std = self.moments(policy, normalizer, obs)
+        return mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+
+    def act_greedily(self, policy: GaussianPolicy, normalizer: Normalizer, obs: Array) -> Array:
+        """The deterministic policy, the mean clipped to [−1, 1]: [N, obs] -> [N, action]."""
+        return jnp.clip(self.moments(policy, normalizer, obs)[0], -1.0, 1.0)
+
+    def risk(self, state: OnPolicyState, obs: Array, key: Key) -> tuple[Array, Array]:
+        """The cost's weight λ, the same everywhere, and its value at raw observations: [B, obs] -> [B], [B]."""
+        del key
+        f = critic(state.cost_value, self._inputs(state.normalizer, obs))
+        return jnp.broadcast_to(state.lam, f.shape), f
+
+    def values(self, state: OnPolicyState, obs: Array, key: Key) -> tuple[Array, Array]:
+        """Values of reward and cost at raw observations: [B, obs] -> [B], [B]."""
+        del key
+        x = self._inputs(state.normalizer, obs)
+        return critic(state.value, x), critic(state.cost_value, x)
+
+    # --- learning ------------------------------------------------------------------------------------------------
+
+    def update(self, state: OnPolicyState, batch: Batch, key: Key) -> tuple[OnPolicyState, Metrics]:
+        """Learn from an epoch, [T, N] with T in the order of time; returns scalar figures."""
+        key_value, key_cost, key_policy = jax.random.split(jax.random.fold_in(key, state.epoch), 3)
+        normalizer = observe(state.normalizer, batch.obs.reshape(-1, self.dims.obs))
+        batch = self._prepare(state.normalizer, batch)
+        state = self._count_costs(state, batch)
+        value, advantage = self._estimate(state.value, batch, batch.reward)
+        cost_value, cost_advantage = self._estimate(state.cost_value, batch, batch.cost)
+        epoch = self._epoch(state.policy, batch, advantage, cost_advantage)
+        state, q_loss = self._fit(state, "value", epoch.obs, (value + advantage).ravel(), key_value)
+        state, qc_loss = self._fit(state, "cost_value", epoch.obs, (cost_value + cost_advantage).ravel(), key_cost)
+        progress = Progress(state.epoch, state.episode_cost, self.cost_limit)
+        inner, policy, lam, metrics = self.improvement.improve(
+            state.improvement, state.policy, epoch, progress, key_policy
+        )
+        taken = metrics.pop("gradient_steps")
+        state = state._replace(policy=policy, improvement=inner, lam=lam, normalizer=normalizer)
+        state = state._replace(step=state.step + taken, epoch=state.epoch + 1)
+        entropy = jnp.sum(policy.log_std + 0.5 * jnp.log(2.0 * jnp.pi * jnp.e))
+        figures = {"q_loss": q_loss, "qc_loss": qc_loss, "entropy": entropy, "episode_cost": state.episode_cost}
+        return state, {**metrics, **figures, **self._describe(value, cost_value, lam)}
+
+    def _describe(self, value: Array, cost_value: Array, lam: Array) -> Metrics:
+        f = cost_value.ravel()
+        return {
+            "q": jnp.mean(value),
+            "qc": jnp.mean(f),
+            "f": jnp.mean(f),
+            "f_q90": jnp.quantile(f, 0.9),
+            "unsafe_fraction": jnp.mean((f > self.config.tolerance).astype(f.dtype)),
+            "lam": lam,
+        }
+
+    def _count_costs(self, state: OnPolicyState, batch: Batch) -> OnPolicyState:
+        """J_c from the episodes that end in the epoch; where none does, the last value stands."""
+
+        def step(running: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+            cost, done = now
+            running = running + cost
+            return running * (1.0 - done), running * done
+
+        done = jnp.maximum(batch.terminated, batch.truncated)
+        running, ended = jax.lax.scan(step, state.running, (batch.cost, done))
+        count = jnp.sum(done)
+        mean = jnp.sum(ended) / jnp.maximum(count, 1.0)
+        return state._replace(running=running, episode_cost=jnp.where(count > 0.0, mean, state.episode_cost))
+
+    def _estimate(self, params: Mlp, batch: Batch, signal: Array) -> tuple[Array, Array]:
+        """Values [T, N] of a critic and the generalised advantages of its signal."""
+        value, next_value = critic(params, batch.obs), critic(params, batch.next_obs)
+        ends = batch.terminated, batch.truncated
+        return value, gae(signal, value, next_value, *ends, self.config.gamma, self.config.gae_lambda)
+
+    def _epoch(self, policy: GaussianPolicy, batch: Batch, advantage: Array, cost_advantage: Array) -> Epoch:
+        obs = batch.obs.reshape(-1, self.dims.obs)
+        action = batch.action.reshape(-1, self.dims.action)
+        mean, log_std = moments(policy, obs)
+        return Epoch(
+            obs=obs,
+            action=action,
+            mean=mean,
+            log_std=log_std,
+            log_prob=gaussian_log_prob(mean, log_std, action),
+            advantage=((advantage - jnp.mean(advantage)) / (jnp.std(advantage) + 1e-8)).ravel(),
+            cost_advantage=(cost_advantage - jnp.mean(cost_advantage)).ravel(),
+        )
+
+    def _fit(self, state: OnPolicyState, name: str, obs: Array, target: Array, key: Key) -> tuple[OnPolicyState, Array]:
+        """Passes of gradient steps of a critic towards its targets; the mean squared error of the last pass."""
+        c = self.config
+        rate = linear_to_zero(c.learning_rate, state.epoch, c.total_epochs)
+
+        def loss(params: Mlp, index: Array) -> Array:
+            return jnp.mean(jnp.square(critic(params, obs[index]) - target[index]))
+
+        def step(carry: tuple[Mlp, Any], index: Array) -> tuple[tuple[Mlp, Any], Array]:
+            params, opt = carry
+            value, grads = jax.value_and_grad(loss)(params, index)
+            updates, opt = self.optimizer.update(grads, opt)
+            return (descend(params, updates, rate), opt), value
+
+        keys = jax.random.split(key, c.update_epochs)
+        indices = jax.vmap(lambda k: shuffled(k, len(obs), c.minibatch_size))(keys)
+        start = (getattr(state, name), state.opt[name])
+        (params, opt), losses = jax.lax.scan(step, start, indices.reshape(-1, c.minibatch_size))
+        state = state._replace(**{name: params, "opt": {**state.opt, name: opt}})
+        return state, jnp.mean(losses[-c.minibatches :])
+
+    def _prepare(self, normalizer: Normalizer, batch: Batch) -> Batch:
+        """The steps as the networks take them: standardised observations, binary cost."""
+        cost = (batch.cost > 0.0).astype(jnp.float32) if self.config.binary_cost else batch.cost
+        obs, next_obs = (self._inputs(normalizer, x) for x in (batch.obs, batch.next_obs))
+        return batch._replace(obs=obs, next_obs=next_obs, cost=cost)
+
+    def _inputs(self, normalizer: Normalizer, obs: Array) -> Array:
+        return normalize(normalizer, obs) if self.config.observation_normalization else obs
+
+
+def critic(params: Mlp, inputs: Array) -> Array:
+    """Values of states: [..., obs] -> [...]."""
+    return apply_mlp(params, inputs, jnp.tanh)[..., 0]
