@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from statewise.collect import episode_figures
 from statewise.envs import SafeVectorEnv, rescale_action
+from statewise.probe import Experience
 
 EVAL_SEED = 1_000_003
 """Evaluation worlds are seeded from here on, whatever the run's seed: methods and seeds meet the same episodes."""
@@ -21,17 +22,21 @@ def play_episodes(
     episodes: int,
     seed: int = EVAL_SEED,
     on_step: Callable[[SafeVectorEnv], None] | None = None,
+    experience: Experience | None = None,
 ) -> NDArray[np.float64]:
     """Play `episodes` in each world and return rows (return, cost, length), world by world: [N·episodes, 3].
 
     The number per world is fixed, so that short episodes don't crowd out long ones. `on_step` is called after every
-    step while an episode is still wanted, say to take a frame.
+    step while an episode is still wanted, say to take a frame; `experience` takes in all steps.
     """
     obs, _ = env.reset(seed=seed)
     running = np.zeros((3, env.num_envs))
     finished: list[list[NDArray[np.float64]]] = [[] for _ in range(env.num_envs)]
     while any(len(done) < episodes for done in finished):
+        before = obs
         obs, reward, terminated, truncated, infos = env.step(rescale_action(greedy(obs), env.single_action_space))
+        if experience is not None:
+            experience.add(before, reward, terminated, truncated, infos)
         running += (reward, infos["cost"], np.ones_like(reward))
         if on_step is not None:
             on_step(env)

@@ -137,6 +137,14 @@ class Sac:
         action = jnp.tanh(policy_moments(state.policy, x)[0])
         return pessimistic_reward(apply_critic(state.q, x, action)), pessimistic_cost(apply_critic(state.qc, x, action))
 
+    def backup(
+        self, reward: Array, cost: Array, constraint: Array, terminated: Array, value: Array, f: Array
+    ) -> tuple[Array, Array]:
+        """Both values one step earlier, by the critics' targets but for the entropy: all [N]."""
+        earlier = reward * self.reward_scale + self.config.gamma * (1.0 - terminated) * value
+        inputs = CostTargetInputs(self._training_cost(cost), constraint, terminated, f[None])
+        return earlier, self.mechanism.cost_target(inputs)
+
     # --- learning ------------------------------------------------------------------------------------------------
 
     def update(self, state: SacState, batch: Batch, dual: Batch, key: Key) -> tuple[SacState, Metrics]:
@@ -310,13 +318,15 @@ class Sac:
 
     def _prepare(self, normalizer: Normalizer, batch: Batch) -> Batch:
         """Replayed transitions as the networks take them: scaled reward, binary cost, standardised observations."""
-        cost = (batch.cost > 0.0).astype(jnp.float32) if self.config.binary_cost else batch.cost
         return batch._replace(
             obs=self._inputs(normalizer, batch.obs),
             next_obs=self._inputs(normalizer, batch.next_obs),
             reward=batch.reward * self.reward_scale,
-            cost=cost,
+            cost=self._training_cost(batch.cost),
         )
+
+    def _training_cost(self, cost: Array) -> Array:
+        return (cost > 0.0).astype(jnp.float32) if self.config.binary_cost else cost
 
     def _no_cycle(self, mechanism: Any) -> Metrics:
         """Zeros in the shape of a dual cycle's metrics, to stand until the first cycle."""

@@ -23,6 +23,7 @@ from statewise.evaluate import evaluation_figures, play_episodes
 from statewise.files import write_text_atomic
 from statewise.learner import Learner, build_learner
 from statewise.metrics import TIMING_COLUMNS, MetricsWriter
+from statewise.probe import Experience, Probe, probe_states
 from statewise.progress import Progress, Silent
 from statewise.runs import RunFolder
 from statewise.types import Dims, TaskFacts
@@ -64,6 +65,7 @@ class Trainer:
         self.collector = Collector(env, self.learner.layout)
         self.store = CheckpointStore(run.checkpoints, config.checkpoints_kept)
         self.memory = learner.make_memory(run.replay_path)
+        self.probe = Probe(learner, probe_states(eval_env))
         self.step = 0
         self.best: tuple[bool, float] | None = None
         self.best_step = -1
@@ -134,8 +136,11 @@ class Trainer:
         """
         c = self.config
         with self._timed("evaluate"):
-            figures = evaluation_figures(play_episodes(self.eval_env, self.learner.greedy, c.eval_episodes))
-        self._write({"phase": "eval", **figures})
+            experience = Experience()
+            played = play_episodes(self.eval_env, self.learner.greedy, c.eval_episodes, experience=experience)
+            figures = evaluation_figures(played)
+            seen = {**self.probe.figures(), **experience.figures(self.learner)}
+        self._write({"phase": "eval", **figures, **seen})
         safe = figures["cost"] <= c.cost_limit(self.eval_env.max_episode_steps)
         rank = (safe, figures["return"] if safe else -figures["cost"])
         improved = self.best is None or rank > self.best
@@ -193,6 +198,7 @@ class Trainer:
             arrays = {
                 **_prefixed("learner", self.learner.arrays()),
                 **_prefixed("collector", self.collector.arrays()),
+                **_prefixed("probe", self.probe.arrays()),
                 **_prefixed("pending", pending),
             }
             self.memory.flush()
@@ -229,6 +235,7 @@ class Trainer:
         self.memory.rewind(metadata["memory_count"])
         self.learner.load(_unprefixed("learner", arrays))
         self.collector.load(_unprefixed("collector", arrays))
+        self.probe.load(_unprefixed("probe", arrays))
         self.step = metadata["step"]
         self._sums = {name: float(value) for name, value in _unprefixed("pending", arrays).items()}
         self._blocks = metadata["pending_blocks"]

@@ -230,5 +230,12 @@ def test_rescaled_actions_stay_in_bounds_and_come_back(bounds, action):
 def test_unit_bounds_leave_actions_alone():
     space = Box(-1.0, 1.0, (3,), np.float32)
     action = np.random.default_rng(0).uniform(-1, 1, (4, 3))
-    assert rescale_action(action, space) is action
+    np.testing.assert_array_equal(rescale_action(action, space), action)
     assert normalize_action(action, space) is action
+
+
+def test_actions_outside_of_their_bounds_are_clipped():
+    for space in (Box(-1.0, 1.0, (2,), np.float32), Box(-3.0, 1.0, (2,), np.float32)):
+        ends = rescale_action(np.array([[-1.7, 2.5], [-1.0, 1.0]]), space)
+        np.testing.assert_array_equal(ends[0], ends[1])
+        np.testing.assert_array_equal(ends[0], [space.low[0], space.high[1]])

@@ -124,6 +124,18 @@ def test_state_round_trip_of_vases_that_fell_asleep(robot):
     check_round_trip(env)
 
 
+@varied_tasks
+def test_state_round_trip_where_some_worlds_went_on_and_some_started_anew(task_id):
+    env = NavigationVectorEnv(task_id, 3, max_episode_steps=30)
+    env.reset(seed=4)
+    state = env.get_state()
+    state["elapsed"][:] = 0, 10, 20
+    env.set_state(state)
+    truncated = rollout(env, random_actions(3, 15))[3]
+    assert truncated.any(axis=0).tolist() == [False, False, True]
+    check_round_trip(env, threads=2)
+
+
 @pytest.mark.parametrize("robot", ROBOTS)
 @pytest.mark.parametrize("cost", ["cost_vases_velocity", "cost_gremlins"])
 def test_state_round_trip_amid_contacts(robot, cost):
@@ -280,6 +292,24 @@ def test_world_that_diverges_is_cut_short_and_leaves_the_others_alone(task_id, b
     others = [0, 2]
     assert_same([mine[0][others], mine[1][others]], [expected[0][others], expected[1][others]])
     assert_same([values[:, others] for values in mine[2:]], [values[:, others] for values in expected[2:]])
+    assert env.diverged == 1
+
+
+@varied_tasks
+def test_world_placed_where_mujoco_gives_up_is_cut_short_and_leaves_the_others_alone(task_id):
+    env, sound = (NavigationVectorEnv(task_id, 3) for _ in range(2))
+    actions = random_actions(3, 10)
+    for each in (env, sound):
+        each.reset(seed=1)
+    xy = env.worlds.layout_xy[1].copy()
+    xy[0] = 1e11
+    env.worlds.place(1, xy, env.worlds.yaw[1])
+    truncated, expected = env.step(actions[0])[3], sound.step(actions[0])
+    assert truncated.tolist() == [False, True, False]
+    assert env.diverged == 1
+    assert not expected[3].any()
+    mine, others = rollout(env, actions[1:]), [0, 2]
+    assert_same([values[:, others] for values in mine], [v[:, others] for v in rollout(sound, actions[1:])])
     assert env.diverged == 1
 
 

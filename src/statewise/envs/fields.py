@@ -72,6 +72,6 @@ class Field:
 
 def breakdowns(warnings: NDArray[Any]) -> NDArray[np.bool_]:
     """Worlds [N] that MuJoCo has given up on, by their counts of warnings [N, kinds]."""
-    if not warnings.any():
+    if not np.count_nonzero(warnings):
         return np.zeros(len(warnings), bool)
     return np.logical_or.reduce(warnings[:, _BREAKDOWNS], axis=1)

@@ -71,6 +71,10 @@ class Core(Protocol):
         """Values of reward and cost under the deterministic policy: [B, obs] -> [B], [B]."""
         ...
 
+    def backup(self, reward: Any, cost: Any, constraint: Any, terminated: Any, value: Any, f: Any) -> Any:
+        """Both values one step earlier, by the critics' own targets without entropy: each [N]."""
+        ...
+
 
 class Learner(ABC, Generic[ConfigT, MemoryT]):
     """A method on one task: acts, learns a block at a time, and is saved as flat arrays.
@@ -93,6 +97,7 @@ class Learner(ABC, Generic[ConfigT, MemoryT]):
         self._moments = jax.jit(core.moments)
         self._risk = jax.jit(core.risk)
         self._values = jax.jit(core.values)
+        self._backup = jax.jit(core.backup)
         self.reset()
 
     def reset(self) -> None:
@@ -137,6 +142,17 @@ class Learner(ABC, Generic[ConfigT, MemoryT]):
         """What the critics expect of reward and of cost under the deterministic policy: [B, obs] -> [B], [B]."""
         value, f = self._values(self.state, np.asarray(obs, np.float32), self._risk_key)
         return np.asarray(value), np.asarray(f)
+
+    def backup(
+        self, reward: Floats, cost: Floats, constraint: Floats, terminated: Floats, value: Floats, f: Floats
+    ) -> tuple[Floats, Floats]:
+        """Values of reward and cost one step before `value` and `f`, as the critics' targets have it: each [N].
+
+        reward and cost are the environment's; the result is in the units of training.
+        """
+        steps = (np.asarray(x, np.float32) for x in (reward, cost, constraint, terminated, value, f))
+        earlier, f_earlier = self._backup(*steps)
+        return np.asarray(earlier), np.asarray(f_earlier)
 
     # --- learning ------------------------------------------------------------------------------------------------
 

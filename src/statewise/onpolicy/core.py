@@ -107,6 +107,14 @@ class OnPolicy:
         x = self._inputs(state.normalizer, obs)
         return critic(state.value, x), critic(state.cost_value, x)
 
+    def backup(
+        self, reward: Array, cost: Array, constraint: Array, terminated: Array, value: Array, f: Array
+    ) -> tuple[Array, Array]:
+        """Both values one step earlier: all [N]."""
+        del constraint
+        later = self.config.gamma * (1.0 - terminated)
+        return reward + later * value, self._training_cost(cost) + later * f
+
     # --- learning ------------------------------------------------------------------------------------------------
 
     def update(self, state: OnPolicyState, batch: Batch, key: Key) -> tuple[OnPolicyState, Metrics]:
@@ -199,9 +207,11 @@ class OnPolicy:
 
     def _prepare(self, normalizer: Normalizer, batch: Batch) -> Batch:
         """The steps as the networks take them: standardised observations, binary cost."""
-        cost = (batch.cost > 0.0).astype(jnp.float32) if self.config.binary_cost else batch.cost
         obs, next_obs = (self._inputs(normalizer, x) for x in (batch.obs, batch.next_obs))
-        return batch._replace(obs=obs, next_obs=next_obs, cost=cost)
+        return batch._replace(obs=obs, next_obs=next_obs, cost=self._training_cost(batch.cost))
+
+    def _training_cost(self, cost: Array) -> Array:
+        return (cost > 0.0).astype(jnp.float32) if self.config.binary_cost else cost
 
     def _inputs(self, normalizer: Normalizer, obs: Array) -> Array:
         return normalize(normalizer, obs) if self.config.observation_normalization else obs

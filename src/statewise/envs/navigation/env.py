@@ -178,14 +178,14 @@ class NavigationEnv(gymnasium.Env["NDArray[Any]", "NDArray[Any]"]):
         outcome = self.worlds.step(checked[None])
         info: dict[str, Any] = {}
         for key, values in outcome.info.items():
-            value = values[0]
+            value = values.item()
             if value == value:  # NaN: the constraint does not hold at present
-                info[key] = value.item()
+                info[key] = value
         self._cost = outcome.cost.item()
         info["cost"], info["constraint"] = self._cost, outcome.constraint.item()
         if self.render_mode == "human":
             self.render()
-        return outcome.next_obs[0], outcome.reward.item(), bool(outcome.terminated[0]), bool(outcome.truncated[0]), info
+        return outcome.next_obs[0], outcome.reward.item(), outcome.terminated.item(), outcome.truncated.item(), info
 
     def render(self) -> NDArray[np.uint8] | None:
         """A frame [480, 480, 3] with render_mode "rgb_array"; "human" brings MuJoCo's window up to date."""

@@ -37,23 +37,24 @@ class Streams:
 
     def __init__(self, num_envs: int) -> None:
         self._states = [np.random.RandomState() for _ in range(num_envs)]
-        self._owed = np.zeros(num_envs, np.int64)
+        self._skipped = 0
+        self._burnt = np.zeros(num_envs, np.int64)
 
     def seed(self, world: int, seed: int) -> None:
         """Start the stream of one world anew, 0 <= seed < 2^32."""
         self._states[world] = np.random.RandomState(seed)
-        self._owed[world] = 0
+        self._burnt[world] = self._skipped
 
     def skip(self) -> None:
         """Let every world pass over one double."""
-        self._owed += 1
+        self._skipped += 1
 
     def of(self, world: int) -> np.random.RandomState:
         """The stream of one world, where the original's would now stand."""
-        state, owed = self._states[world], int(self._owed[world])
+        state, owed = self._states[world], self._skipped - int(self._burnt[world])
         if owed:
             state.random_sample(owed)
-            self._owed[world] = 0
+            self._burnt[world] = self._skipped
         return state
 
     def pack(self) -> dict[str, NDArray[np.uint32] | NDArray[np.int64]]:
@@ -62,14 +63,14 @@ class Streams:
         return {
             "stream_key": np.stack([state["key"] for state in states]),
             "stream_position": np.array([state["pos"] for state in states], np.int64),
-            "stream_owed": self._owed.copy(),
+            "stream_owed": self._skipped - self._burnt,
         }
 
     def unpack(self, key: NDArray[np.uint32], position: NDArray[np.int64], owed: NDArray[np.int64]) -> None:
         """Go back to what `pack` stored."""
         for state, words, at in zip(self._states, key, position, strict=True):
             state.set_state(("MT19937", words, int(at), 0, 0.0))
-        self._owed = np.array(owed)
+        self._burnt = self._skipped - np.array(owed)
 
 
 class Plan(NamedTuple):

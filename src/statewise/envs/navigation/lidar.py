@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 BINS = 16
 _LAST = BINS - 1
-_AROUND = np.array([0, 1, -1])
+_AROUND = np.array([0, 1, -1])[:, None, None]
 _PER_RADIAN = BINS / (2.0 * np.pi)
 
 
@@ -29,9 +29,9 @@ class Lidar:
         self._num_envs, self._groups = num_envs, len(counts)
         group = np.repeat(np.arange(self._groups), counts)
         row = np.arange(num_envs)[:, None] * self._groups + group
-        self._first = (row * BINS)[..., None]
+        self._first = row * BINS
         self._flat = np.zeros(num_envs * self._groups * BINS)
-        self._share = np.empty((*row.shape, 3))
+        self._share = np.empty((len(_AROUND), *row.shape))
 
     def measure(self, offset: Floats, rotation: Floats) -> Floats:
         """Readings [N, groups * 16] in [0, 1], 1 at no distance and 0 out of reach.
@@ -45,10 +45,11 @@ class Lidar:
         angle = np.arctan2(y, x) * _PER_RADIAN
         bins = np.floor(angle)
         share, flat = self._share, self._flat
-        near = np.maximum(1.0 - np.hypot(x, y) / self._reach, 0.0, out=share[..., 0])
-        beside = np.multiply(angle - bins, near, out=share[..., 1])
-        np.subtract(near, beside, out=share[..., 2])
+        near = np.maximum(1.0 - np.hypot(x, y) / self._reach, 0.0, out=share[0])
+        above = np.multiply(angle - bins, near, out=share[1])
+        np.subtract(near, above, out=share[2])
         flat.fill(0.0)
         # The number of bins is a power of two, so that & wraps them around.
-        np.maximum.at(flat, self._first + (bins.astype(np.int64)[..., None] + _AROUND & _LAST), share)
+        cells = self._first + (bins.astype(np.int64) + _AROUND & _LAST)
+        np.maximum.at(flat, cells.reshape(-1), share.reshape(-1))  # with one axis ten times faster than with three
         return flat.reshape(self._num_envs, self._groups * BINS)

@@ -39,6 +39,7 @@ BOUNDARY = 1.125
 """m; beyond it in x (Circle1) or in x or y (Circle2) a step costs."""
 BUTTON_PAUSE = 10
 """Steps after a success in which wrong buttons do not cost."""
+_TINY = np.finfo(float).tiny
 CONTACT_REACH = 0.2
 """m; the radius of the Point robot plus that of a button, and half the width of a vase or a gremlin."""
 
@@ -148,7 +149,7 @@ class CircleTask(NavigationTask):
     def judge(self, view: View) -> Verdict:
         x, y = view.position[:, 0], view.position[:, 1]
         radius = np.hypot(x, y)
-        along = (x * view.velocity[:, 1] - y * view.velocity[:, 0]) / np.maximum(radius, np.finfo(float).tiny)
+        along = (x * view.velocity[:, 1] - y * view.velocity[:, 0]) / np.maximum(radius, _TINY)
         reward = 0.1 * (along / (1.0 + np.abs(radius - CIRCLE.size[0])))
         met = np.zeros(len(x), bool)
         if self.level == 0:
