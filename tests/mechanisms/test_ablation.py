@@ -56,13 +56,13 @@ def test_rho_stays_where_its_growth_is_1() -> None:
     assert float(grown) == 1.5
 
 
+@pytest.mark.slow
 def test_every_corner_of_the_grid_learns_something_of_its_own() -> None:
     grid = product(("augmented", "linear"), ("regression", "ascent"), ("network", "scalar"))
     seen = []
     for penalty, update, form in grid:
-        sac = small_sac(
-            "sac-alam", penalty=penalty, multiplier_update=update, multiplier_form=form, multiplier_bias=0.5
-        )
+        flags = {"penalty": penalty, "multiplier_update": update, "multiplier_form": form}
+        sac = small_sac("sac-alam", multiplier_bias=0.5, **flags)
         state = learned(sac)
         lam, _ = sac.risk(state, random_batch(0).obs, key(0))
         assert bool(jnp.all(jnp.isfinite(lam)))

@@ -135,9 +135,8 @@ def test_recovery_critics_learn_and_their_targets_follow() -> None:
     state, metrics = jit_update(sac)(start, random_batch(0), dual_batch(sac, 0), key(2))
     assert not trees_equal(state.mechanism.recovery, start.mechanism.recovery)
     tau = sac.config.tau
-    new, old, target = (
-        x.rest[0].w for x in (state.mechanism.recovery, start.mechanism.recovery, state.mechanism.recovery_target)
-    )
+    critics = (state.mechanism.recovery, start.mechanism.recovery, state.mechanism.recovery_target)
+    new, old, target = (critic.rest[0].w for critic in critics)
     np.testing.assert_allclose(target, tau * new + (1.0 - tau) * old, rtol=1e-5)
     assert float(metrics["recovery_loss"]) > 0.0
 
