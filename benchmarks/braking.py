@@ -21,7 +21,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from statewise import Agent
+from statewise.config import (
+    FpiConfig,
+    LagConfig,
+    MultiplierConfig,
+    OnPolicyConfig,
+    PidConfig,
+    RunConfig,
+    SacConfig,
+    ScalarConfig,
+)
 from statewise.envs.base import pack_generators, unpack_generators
+from statewise.methods import METHODS
 
 A_MAX = 1.0
 V_MAX = 2.0
@@ -31,30 +42,39 @@ EPISODE_STEPS = 50
 UNSAFE_STARTS = 0.1
 """Share of episodes that start anywhere; the others start in the safe set."""
 
-METHODS = ("sac", "sac-alam", "sac-alam-ga", "sac-lagnet")
-SETTINGS: dict[str, Any] = {
-    "total_steps": 30_000,
-    "num_envs": 8,
-    "threads": 1,
-    "block_length": 16,
-    "update_ratio": 1.0,
-    "warmup_steps": 2_000,
-    "batch_size": 128,
-    "hidden": (64, 64),
-    "replay_capacity": 30_000,
-    "gamma": 0.95,
-    "tau": 0.02,
-    "learning_rate": 5e-4,
-    "optimizer": "adam",
-    "alpha_init": 0.02,
-    "feasibility": "cdf",
-    "feasibility_gamma": 0.95,
-    "cost_threshold": 0.3,  # 0.95^23: no speed needs more than 10 steps to stop, so all danger is nearer
-    "eval_interval": 15_000,
-    "log_interval": 5_000,
-    "checkpoint_interval": 15_000,
+SETTINGS: dict[type[RunConfig], dict[str, Any]] = {
+    RunConfig: {
+        "total_steps": 30_000,
+        "num_envs": 8,
+        "threads": 1,
+        "hidden": (64, 64),
+        "gamma": 0.95,
+        "eval_interval": 15_000,
+        "log_interval": 5_000,
+        "checkpoint_interval": 15_000,
+    },
+    SacConfig: {
+        "block_length": 16,
+        "update_ratio": 1.0,
+        "warmup_steps": 2_000,
+        "batch_size": 128,
+        "replay_capacity": 30_000,
+        "tau": 0.02,
+        "learning_rate": 5e-4,
+        "optimizer": "adam",
+        "alpha_init": 0.02,
+        "feasibility": "cdf",
+        "feasibility_gamma": 0.95,
+        "cost_threshold": 0.3,  # 0.95^23: no speed needs more than 10 steps to stop, so all danger is nearer
+    },
+    MultiplierConfig: {"multiplier_learning_rate": 1e-3, "dual_pace": 100.0},
+    ScalarConfig: {"cost_threshold": 0.1},  # of the mean over all states, most of which are in no danger
+    LagConfig: {"lambda_learning_rate": 2e-2},
+    PidConfig: {"pid_kp": 10.0, "pid_ki": 0.1, "pid_kd": 10.0},  # values of reward are some 20 times those of F
+    FpiConfig: {"region_multiplier_init": 10.0},
+    OnPolicyConfig: {"total_steps": 200_000, "epoch_steps": 4_000, "eval_interval": 100_000, "episode_cost_limit": 1.0},
 }
-MULTIPLIER_SETTINGS: dict[str, Any] = {"multiplier_learning_rate": 1e-3, "dual_pace": 100.0}
+"""Fields by family of methods; the narrower family comes later and has the last word."""
 
 Floats = NDArray[np.float64]
 RESULTS = Path(__file__).parent / "results" / "braking.md"
@@ -197,8 +217,9 @@ def measure(agent: Agent, episodes: int = 1000) -> Reached:
 
 def train(method: str, seed: int, root: Path, **changes: Any) -> Agent:
     """An agent trained on the problem with the settings of this file."""
-    own = {} if method == "sac" else MULTIPLIER_SETTINGS
-    return Agent(method, Braking, root=root, seed=seed, **{**SETTINGS, **own, **changes}).learn()
+    families = [fields for family, fields in SETTINGS.items() if issubclass(METHODS[method].config, family)]
+    settings = {name: value for fields in families for name, value in fields.items()}
+    return Agent(method, Braking, root=root, seed=seed, **{**settings, **changes}).learn()
 
 
 def table(results: dict[tuple[str, int], tuple[Reached, float]]) -> str:
@@ -226,7 +247,7 @@ def table(results: dict[tuple[str, int], tuple[Reached, float]]) -> str:
 def main() -> None:
     """Train, measure, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2))
     parser.add_argument("--output", type=Path, default=RESULTS)
     args = parser.parse_args()

@@ -10,6 +10,8 @@ benchmarks/results; the table's returns and costs are means over the last tenth 
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,15 @@ import polars as pl
 
 from statewise import Agent, metrics
 from statewise.checkpoint import CheckpointStore
+from statewise.config import OnPolicyConfig
 from statewise.figures import compare_picture
 from statewise.files import write_text_atomic
+from statewise.methods import METHODS
 from statewise.progress import Plain
 from statewise.runs import RunFolder
 from statewise.spec import make_config
 
-METHODS = ("sac", "sac-lagnet", "sac-alam")
+DEFAULT = ("sac", "sac-lagnet", "sac-alam")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -41,6 +45,16 @@ def train(method: str, task: str, seed: int, root: Path, fields: dict[str, Any])
     return path
 
 
+def fields_of(method: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Preset and fields of a method's runs, as far as the command names them and the method has them."""
+    config = METHODS[method].config
+    on_policy = issubclass(config, OnPolicyConfig)
+    steps = arguments.on_policy_steps if on_policy and arguments.on_policy_steps else arguments.total_steps
+    named = {"total_steps": steps, "dual_start": arguments.dual_start}
+    known = {name: value for name, value in named.items() if value is not None and hasattr(config, name)}
+    return {"preset": arguments.preset, **known}
+
+
 def summary(run: Path) -> dict[str, float]:
     """Figures of one run: ends of the curves, violations while training, swings of the cost after the first quarter."""
     rows = metrics.read(RunFolder(run).metrics_path)
@@ -55,6 +69,7 @@ def summary(run: Path) -> dict[str, float]:
         "cost variation": later["cost"].diff().abs().mean(),
         "training violations": train_rows["violations"][-1],
         "λ": train_rows["lam"][-1],
+        "λ change": last["probe_lam_change"].mean(),
         "ρ": train_rows["rho"][-1],
         "minutes": float(timing["seconds"].sum()) / 60.0,
     }  # pyright: ignore[reportReturnType]
@@ -74,20 +89,19 @@ def main() -> None:
     """Train what is missing and write table and picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--task", default="SafetyHalfCheetahVelocity-v1")
-    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", default=list(DEFAULT), choices=list(METHODS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--total-steps", type=int)
+    parser.add_argument("--on-policy-steps", type=int, help="total steps of the on-policy methods, where they differ")
+    parser.add_argument("--dual-start", type=int, help="gradient steps before the first dual cycle")
     parser.add_argument("--root", type=Path, default=Path("runs"))
     parser.add_argument("--name", default="velocity", help="of the files in benchmarks/results")
     arguments = parser.parse_args()
-    fields: dict[str, Any] = {"preset": arguments.preset}
-    if arguments.total_steps is not None:
-        fields["total_steps"] = arguments.total_steps
     began, runs, rows = time.monotonic(), [], []
     for seed in arguments.seeds:
         for method in arguments.methods:
-            run = train(method, arguments.task, seed, arguments.root, fields)
+            run = train(method, arguments.task, seed, arguments.root, fields_of(method, arguments))
             runs.append(run)
             rows.append((method, seed, summary(run)))
             print(table(rows), flush=True)
@@ -95,9 +109,13 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     runs.sort(key=lambda run: arguments.methods.index(run.parent.name))
     compare_picture(runs, RESULTS / f"{arguments.name}.png")
-    steps = make_config(arguments.methods[0], **fields).total_steps
-    title = f"# {arguments.task}, preset `{arguments.preset}`, {steps:,} steps"
-    text = f"{title}\n\n{table(rows)}\n\n![curves]({arguments.name}.png)\n"
+    settings = {method: fields_of(method, arguments) for method in arguments.methods}
+    steps = {method: make_config(method, **fields).total_steps for method, fields in settings.items()}
+    first = steps[arguments.methods[0]]
+    others = "".join(f", {method} {count:,}" for method, count in steps.items() if count != first)
+    title = f"# {arguments.task}, preset `{arguments.preset}`, {first:,} steps{others}"
+    command = f"`python benchmarks/curves.py {shlex.join(sys.argv[1:])}`"
+    text = f"{title}\n\n{command}\n\n{table(rows)}\n\n![curves]({arguments.name}.png)\n"
     write_text_atomic(RESULTS / f"{arguments.name}.md", text)
     print(f"{(time.monotonic() - began) / 60.0:.0f} minutes")
 

@@ -66,7 +66,7 @@ class Agent:
         settings = make_config(method, preset, **config)
         env = _repeatable(env)
         probe = make_vector(env, 1, constraint=constraint)
-        path = run_folder(Path(root), probe.task, method, settings.seed, settings.digest())
+        path = run_folder(Path(root), probe.task, settings.method, settings.seed, settings.digest())
         learner = make_learner(settings, probe)
         self._assemble(settings, env, constraint, probe.task, probe.single_action_space, learner, path)
         probe.close()

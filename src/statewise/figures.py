@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREEN, PURPLE, RED, GREY = "#2f6db3", "#d9772b", "#2e8b6f", "#8a5aa8", "#c2474b", "#6b7280"
 _ROUND = (1, 2, 2.5, 5, 10)
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, GREY)
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, GREY, "#c9a227", "#3aa6b9", "#d16ba5", "#7a5c3e", "#9bc53d", "#1f2937")
 
 _STYLE: Any = {
     "font.family": "sans-serif",
@@ -107,7 +107,7 @@ def compare_picture(runs: Sequence[Path], output: Path) -> Path:
                 axes.set(title=f"{task}: episode {column}", ylabel=f"{column} per episode")
                 _label_steps(axes)
         handles = [panels[0, 0].plot([], [], color=colour)[0] for colour in colours.values()]
-        figure.legend(handles, methods, loc="outside upper center", ncols=len(methods), fontsize=10)
+        figure.legend(handles, methods, loc="outside upper center", ncols=min(len(methods), 6), fontsize=10)
         _write(figure, output)
     return output
 

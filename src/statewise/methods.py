@@ -64,12 +64,27 @@ register(Method(CrpoConfig, "trust-region steps on reward or, beyond the limit, 
 
 
 def find_method(name: str) -> Method:
-    """The method of that name; ValueError naming the known ones."""
+    """The method of that name, or of "module:name", whose module is imported first and registers it.
+
+    ValueError naming the known ones, or why the module can't be imported.
+    """
+    module, _, name = name.rpartition(":")
+    if module:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ValueError(f"method: {module} of '{module}:{name}' can't be imported ({error})") from error
     if name not in METHODS:
         near = difflib.get_close_matches(name, METHODS, n=1)
         hint = f"did you mean {near[0]!r}? Known" if near else "known"
         raise ValueError(f"method: {name!r} is unknown; {hint} are {', '.join(METHODS)}")
     return METHODS[name]
+
+
+def full_name(name: str) -> str:
+    """A registered method's name for files, from which another process can find it: "module:name" from outside."""
+    builder = METHODS[name].builder
+    return name if isinstance(builder, str) else f"{builder.__module__}:{name}"
 
 
 @overload

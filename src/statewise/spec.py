@@ -10,7 +10,7 @@ from typing import Any
 from statewise import __version__
 from statewise.config import RunConfig, preset_fields
 from statewise.errors import RunError
-from statewise.methods import find_method
+from statewise.methods import find_method, full_name
 
 
 def make_config(method: str, preset: str = "paper", **fields: Any) -> RunConfig:
@@ -37,7 +37,7 @@ class RunSpec:
         """The text of config.json."""
         content = {
             "statewise": __version__,
-            "method": self.config.method,
+            "method": full_name(self.config.method),
             "task": self.task,
             "constraint": self.constraint,
             "config": self.config.to_dict(),

@@ -22,6 +22,7 @@ from statewise.errors import CheckpointError, DivergenceError
 from statewise.evaluate import evaluation_figures, play_episodes
 from statewise.files import write_text_atomic
 from statewise.learner import Learner, build_learner
+from statewise.methods import full_name
 from statewise.metrics import TIMING_COLUMNS, MetricsWriter
 from statewise.probe import Experience, Probe, probe_states
 from statewise.progress import Progress, Silent
@@ -244,6 +245,7 @@ class Trainer:
         self._mark_best()  # the process may have died between writing the checkpoint and marking it
         self._last_row = (self.step, time.monotonic())
         if not self.env.exact_state:
+            self.learner.forget_episodes()
             self.progress.say(
                 f"{self.env.task} can't restore its state: the running episodes start afresh from step {self.step:,}"
             )
@@ -275,7 +277,7 @@ def make_learner(config: RunConfig, env: SafeVectorEnv) -> Learner[Any, Any]:
 def policy_metadata(config: RunConfig, task: str, space: Box, learner: Learner[Any, Any]) -> dict[str, Any]:
     """What a policy's file says besides its arrays, so that it can be used without its environment."""
     return {
-        "method": config.method,
+        "method": full_name(config.method),
         "task": task,
         "config": config.to_dict(),
         "obs_dim": learner.layout.obs_dim,
@@ -289,7 +291,7 @@ def policy_metadata(config: RunConfig, task: str, space: Box, learner: Learner[A
 
 def check_metadata(metadata: dict[str, Any], config: RunConfig, task: str, path: Path) -> None:
     """Raise CheckpointError for a checkpoint of another method, task or configuration."""
-    expected = {"method": config.method, "task": task, "config": config.to_dict()}
+    expected = {"method": full_name(config.method), "task": task, "config": config.to_dict()}
     for name, value in expected.items():
         found = metadata.get(name)
         if found == value:

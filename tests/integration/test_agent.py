@@ -13,6 +13,7 @@ from toys import ExactPoint, Point
 
 from statewise import Agent
 from statewise.checkpoint import load, save
+from statewise.config import SacConfig
 from statewise.errors import CheckpointError, RunError
 
 OBS = np.random.default_rng(0).normal(size=(7, 2))
@@ -136,4 +137,5 @@ def test_no_function_is_compiled_twice_and_a_block_is_fetched_once(
     compiled = {name: getattr(learner, name)._cache_size() for name in ("_act", "_greedy", "_update")}
     assert compiled == {"_act": 1, "_greedy": 1, "_update": 1}
     blocks = (agent.config.total_steps - agent.config.learning_starts) // agent.config.block_env_steps + 1
+    assert isinstance(agent.config, SacConfig)
     assert len(fetches) == blocks == learner.gradient_step // agent.config.block_updates

@@ -13,6 +13,7 @@ from toys import ExactPoint
 
 from benchmarks import kills
 from statewise import Agent
+from statewise.config import SacConfig
 
 DYING = """
 import os, signal, sys
@@ -70,6 +71,7 @@ def test_the_reference_run_is_worth_comparing(reference: Agent) -> None:
     assert sum(",eval," in row for row in rows) == 2
     assert checkpoint_steps(reference) == [120, 160]
     assert (folder_of(reference) / "checkpoints" / "best.safetensors").exists()
+    assert isinstance(reference.config, SacConfig)
     assert reference.config.total_steps > reference.config.replay_capacity + 2 * 48  # the replay's file wraps around
 
 

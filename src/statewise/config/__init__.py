@@ -4,7 +4,7 @@ Defaults are Table I of the SAC-ALaM paper; where the paper is silent, the field
 holds what to change for runs of some 10^5 gradient steps. Standard library only, so that `statewise --help` is instant.
 """
 
-from statewise.config.base import Range, RunConfig
+from statewise.config.base import Count, Fraction, NonNegative, Positive, Range, Real, RunConfig, Whole
 from statewise.config.onpolicy import CrpoConfig, OnPolicyConfig, P3oConfig, PpoConfig
 from statewise.config.presets import PRESETS, Preset, preset_fields
 from statewise.config.sac import (
@@ -26,20 +26,26 @@ __all__ = [
     "AlamConfig",
     "AlamGaConfig",
     "AsacConfig",
+    "Count",
     "CrpoConfig",
     "DualConfig",
     "FpiConfig",
+    "Fraction",
     "LagConfig",
     "LagNetConfig",
     "MultiplierConfig",
+    "NonNegative",
     "OnPolicyConfig",
     "P3oConfig",
     "PidConfig",
+    "Positive",
     "PpoConfig",
     "Preset",
     "Range",
+    "Real",
     "RunConfig",
     "SacConfig",
     "ScalarConfig",
+    "Whole",
     "preset_fields",
 ]

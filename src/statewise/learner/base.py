@@ -164,6 +164,9 @@ class Learner(ABC, Generic[ConfigT, MemoryT]):
         """Take in the rows [B, D] of a block."""
         memory.add(rows)
 
+    def forget_episodes(self) -> None:
+        """The running episodes are lost and start afresh; what has been counted of them goes too."""
+
     @abstractmethod
     def learn(self, memory: MemoryT) -> dict[str, float]:
         """One block of gradient steps; returns its figures by column of the metrics.

@@ -50,6 +50,10 @@ class OnPolicyLearner(Learner[OnPolicyConfig, LastRows]):
         del path
         return LastRows(self.layout.width)
 
+    def forget_episodes(self) -> None:
+        """Drop the costs of the episodes that were under way."""
+        self.state = self.state._replace(running=jax.numpy.zeros_like(self.state.running))
+
     def learn(self, memory: LastRows) -> dict[str, float]:
         """All passes over the epoch in the memory; returns its figures by column of the metrics."""
         self.state, figures = self._update(self.state, memory.rows, self._learn_key)

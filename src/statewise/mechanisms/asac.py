@@ -1,4 +1,4 @@
-"""ASAC: augmented Lagrangian with one multiplier for all states (Li et al. 2021, as SAC-ALaM's paper compares it)."""
+"""ASAC: augmented Lagrangian with one multiplier for all states (APPO, Dai et al. 2023, on SAC)."""
 
 from __future__ import annotations
 

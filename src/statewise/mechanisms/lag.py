@@ -1,4 +1,4 @@
-"""SAC-Lag: linear penalty λG, one multiplier for all states, by dual gradient ascent (Ha et al. 2020)."""
+"""SAC-Lag: linear penalty λG, one multiplier for all states, by dual gradient ascent (Ray et al. 2019)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,47 @@
+"""A method of one's own: SAC with a fixed quadratic penalty on F̂ beyond the tolerance, no multiplier to learn.
+
+Run from this folder: `statewise train custom_mechanism:sac-penalty SafetyPointCircle1-v0 --stiffness 20`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from statewise.config import Positive, SacConfig
+from statewise.mechanisms.base import Mechanism
+from statewise.mechanisms.targets import cost_target
+from statewise.methods import Method, register
+
+
+@dataclass(frozen=True, kw_only=True)
+class PenaltyConfig(SacConfig):
+    """SAC with a quadratic penalty."""
+
+    method: ClassVar[str] = "sac-penalty"
+
+    stiffness: Positive = 10.0
+    """Weight κ of the penalty κ·relu(F̂ − d)²/2."""
+
+
+def build(config: PenaltyConfig) -> Mechanism:
+    """α log π − Q + κ·relu(G)²/2 per state; what stands for a multiplier is the penalty's slope κ·relu(G)."""
+
+    def slope(f):
+        return config.stiffness * jax.nn.relu(f - config.tolerance)
+
+    return Mechanism(
+        init=lambda key, dims: (),
+        cost_target=cost_target(config),
+        actor_loss=lambda state, terms: terms.alpha_logp - terms.q + slope(terms.f) ** 2 / (2.0 * config.stiffness),
+        multiplier=lambda state, obs, f: slope(f),
+        update=lambda state, inputs, key: (state, {}),
+        report=lambda state: {"rho": jnp.asarray(config.stiffness)},
+        n_cost_samples=config.n_cost_samples,
+    )
+
+
+register(Method(PenaltyConfig, "quadratic penalty, no multiplier", build))
