@@ -2,6 +2,7 @@
 # make test             every check and every test
 # make parity           only the tests against recordings of the original, under MuJoCo 3.3.7 (part of make test)
 # make bench            speed: gradient step, whole training, sampling
+# make bench-peers      speed beside OmniSafe's SACLag, installed in an environment of its own (needs Python 3.10, 6 GB)
 # make wheels           builds the wheel, and trains from it under each of PYTHONS
 # PYTHON=python3.12     another interpreter, in a folder of its own: make test PYTHON=python3.12 VENV=.venv-3.12
 
@@ -17,7 +18,7 @@ ROOT ?= runs/demo
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES := pyproject.toml constraints.txt src/statewise/__init__.py
 
-.PHONY: train check test parity bench wheels clean
+.PHONY: train check test parity bench bench-peers wheels clean
 
 train: $(VENV)/.installed
 	$(BIN)/statewise train sac-alam $(TASK) --preset demo --root $(ROOT) --overwrite
@@ -40,9 +41,13 @@ parity: $(OLD)/.installed
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/update.py --output benchmarks/results
+	$(BIN)/python benchmarks/onpolicy.py --output benchmarks/results
 	$(BIN)/python benchmarks/training.py --output benchmarks/results
 	$(BIN)/python benchmarks/envs.py --output benchmarks/results
 	$(BIN)/python benchmarks/navigation.py --output benchmarks/results
+
+bench-peers: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/peers.py --output benchmarks/results
 
 # The wheel, in an empty environment of each interpreter: installs, and trains.
 wheels:

@@ -88,3 +88,11 @@ def test_sac_alam_drives_fast_and_stops_where_sac_drives_on(tmp_path: Path) -> N
     assert reached.lam_auroc > 0.95
     unconstrained = measure(train("sac", 0, tmp_path))
     assert unconstrained.violating > 0.9
+
+
+@pytest.mark.slow
+def test_crpo_stops_too(tmp_path: Path) -> None:
+    """Seed 0 reaches 0.80 of the optimum with no violation; it is given 200,000 steps."""
+    reached = measure(train("crpo", 0, tmp_path))
+    assert reached.return_share > 0.6
+    assert reached.violating < 0.05

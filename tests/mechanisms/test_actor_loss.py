@@ -72,8 +72,9 @@ def test_the_multiplier_starts_at_no_less_than_0(method: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["cvf", "cdf", "hjr"])
-def test_the_cost_target_is_that_of_the_feasibility_function(name: str) -> None:
-    config = small_config("sac", feasibility=name, gamma=0.9, feasibility_gamma=0.8)
+@pytest.mark.parametrize("method", [method for method in SAC_METHODS if method != "sac-fpi"])
+def test_the_cost_target_is_that_of_the_feasibility_function(method: str, name: str) -> None:
+    config = small_config(method, feasibility=name, gamma=0.9, feasibility_gamma=0.8)
     batch = random_batch(3)
     next_qc = jnp.stack([batch.reward, 0.5 * batch.reward])
     target = build_method(config).cost_target(CostTargetInputs(batch.cost, batch.constraint, batch.terminated, next_qc))

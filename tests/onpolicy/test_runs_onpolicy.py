@@ -184,7 +184,7 @@ def test_the_limit_follows_the_length_of_the_tasks_episodes(method: str, trained
 
 def test_episodes_lost_at_a_resume_are_lost_to_the_cost_as_well(tmp_path: Path) -> None:
     """Point can't restore its state: its running episodes start afresh, and so does what they had cost."""
-    agent = Agent("ppo", Point, root=tmp_path, seed=0, **TINY).learn(64)
+    agent = Agent("ppo", Point, root=tmp_path, seed=1, **TINY).learn(64)
     assert float(np.sum(agent._learner.state.running)) > 0.0
     Agent.load(folder(agent), Point).learn()
     table = read(folder(agent) / "metrics.csv")
