@@ -10,6 +10,8 @@ benchmarks/results; the table's returns and costs are means over the last tenth 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import shlex
 import sys
 import time
@@ -50,9 +52,12 @@ def fields_of(method: str, arguments: argparse.Namespace) -> dict[str, Any]:
     config = METHODS[method].config
     on_policy = issubclass(config, OnPolicyConfig)
     steps = arguments.on_policy_steps if on_policy and arguments.on_policy_steps else arguments.total_steps
-    named = {"total_steps": steps, "dual_start": arguments.dual_start}
-    known = {name: value for name, value in named.items() if value is not None and hasattr(config, name)}
-    return {"preset": arguments.preset, **known}
+    named: dict[str, Any] = {} if steps is None else {"total_steps": steps}
+    for assignment in arguments.set:
+        name, _, value = assignment.partition("=")
+        named[name] = json.loads(value)
+    fields = {field.name for field in dataclasses.fields(config)}
+    return {"preset": arguments.preset, **{name: value for name, value in named.items() if name in fields}}
 
 
 def summary(run: Path) -> dict[str, float]:
@@ -94,7 +99,9 @@ def main() -> None:
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--total-steps", type=int)
     parser.add_argument("--on-policy-steps", type=int, help="total steps of the on-policy methods, where they differ")
-    parser.add_argument("--dual-start", type=int, help="gradient steps before the first dual cycle")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="FIELD=JSON", help="fields of the methods that have them"
+    )
     parser.add_argument("--root", type=Path, default=Path("runs"))
     parser.add_argument("--name", default="velocity", help="of the files in benchmarks/results")
     arguments = parser.parse_args()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from statewise.envs import SafeVectorEnv, rescale_action
 from statewise.learner import Learner
+from statewise.ops.surrogates import gaussian_kl
 
 PROBE_STATES = 128
 PROBE_SEED = 2_000_003
@@ -48,7 +50,8 @@ class Probe:
         figures["probe_lam_max"] = most
         if self._last:
             figures["probe_lam_change"] = np.abs(lam - self._last["lam"]).mean()
-            figures["policy_kl"] = gaussian_kl(self._last["mean"], self._last["log_std"], mean, log_std).mean()
+            moments = (self._last["mean"], self._last["log_std"], mean, log_std)
+            figures["policy_kl"] = jnp.mean(gaussian_kl(*map(jnp.asarray, moments)))
         self._last = {"lam": lam, "mean": mean, "log_std": log_std}
         return {name: float(value) for name, value in figures.items()}
 
@@ -59,13 +62,6 @@ class Probe:
     def load(self, arrays: dict[str, Floats]) -> None:
         """Take over what `arrays` gave."""
         self._last = dict(arrays)
-
-
-def gaussian_kl(mean: Floats, log_std: Floats, new_mean: Floats, new_log_std: Floats) -> Floats:
-    """KL(old ‖ new) of diagonal Gaussians, [B, action] -> [B]; that of their tanh is the same."""
-    old, new = (np.asarray(x, np.float64) for x in (log_std, new_log_std))
-    shift = np.square((np.asarray(mean, np.float64) - new_mean) / np.exp(new))
-    return np.sum(new - old + 0.5 * (np.exp(2.0 * (old - new)) + shift - 1.0), axis=-1)
 
 
 class Experience:

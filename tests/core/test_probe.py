@@ -9,7 +9,7 @@ import pytest
 from toys import ExactPoint
 
 from statewise.envs import make_vector
-from statewise.probe import PROBE_STATES, Experience, Probe, gaussian_kl, probe_states
+from statewise.probe import PROBE_STATES, Experience, Probe, probe_states
 
 GAMMA = 0.5
 OBS = np.arange(6.0).reshape(3, 2)
@@ -63,13 +63,6 @@ def test_later_ones_have_changes_since_the_one_before_across_a_save_too() -> Non
     assert figures["probe_lam_change"] == pytest.approx(0.5)
     assert figures["policy_kl"] == pytest.approx(0.5 * 0.2**2)
     assert again.figures()["probe_lam_change"] == 0.0
-
-
-def test_kl_of_gaussians_by_hand() -> None:
-    """ln(σ₁/σ₀) + (σ₀² + Δμ²)/(2σ₁²) − 1/2 with σ₀ = 1, σ₁ = 2, Δμ = 3, summed over two dimensions alike."""
-    zeros, one = np.zeros((1, 2)), np.full((1, 2), np.log(2.0))
-    expected = np.log(2.0) + (1.0 + 9.0) / 8.0 - 0.5
-    np.testing.assert_allclose(gaussian_kl(zeros, zeros, zeros + 3.0, one), [2.0 * expected])
 
 
 def played(rewards: list[list[float]], ends: dict[int, str]) -> Experience:
