@@ -74,14 +74,16 @@ class Optimizer(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What the reference takes from a configuration; penalty_slope(λ, G) is the penalty's derivative in G."""
+    """What the reference takes from a configuration; penalty_slope(λ, G) is the penalty's derivative in G, in units."""
 
     gamma: float
     tau: float
     tolerance: float
     target_entropy: float
     penalty_slope: Any
-    per_state_scale: bool = False
+    reward_twins: str = "min"
+    cost_twins: str = "max"
+    unit: float = 1.0
 
 
 class Learner(NamedTuple):
@@ -127,15 +129,17 @@ def critics(nets: list[Net], obs: Array, action: Array) -> Array:
     return np.stack([mlp(net, x)[0][:, 0] for net in nets])
 
 
-def action_gradient(nets: list[Net], obs: Array, action: Array, pick: Any) -> tuple[Array, Array]:
-    """Value [B] and action gradient [B, A] of the twin that `pick` (argmin or argmax) chooses at each state."""
+def action_gradient(nets: list[Net], obs: Array, action: Array, pick: str) -> tuple[Array, Array]:
+    """Value [B] and action gradient [B, A] of what the twins become by `pick`: min, max or mean."""
     x = np.concatenate([obs, action], axis=-1)
     values, slopes = [], []
     for net in nets:
         value, inputs = mlp(net, x)
         values.append(value[:, 0])
         slopes.append(mlp_backward(net, inputs, np.ones_like(value))[1][:, obs.shape[1] :])
-    chosen = pick(np.stack(values), axis=0)
+    if pick == "mean":
+        return np.mean(values, axis=0), np.mean(slopes, axis=0)
+    chosen = {"min": np.argmin, "max": np.argmax}[pick](np.stack(values), axis=0)
     rows = np.arange(len(obs))
     return np.stack(values)[chosen, rows], np.stack(slopes)[chosen, rows]
 
@@ -163,8 +167,8 @@ def update(
     """
     size, alpha = len(batch.obs), np.exp(s.log_alpha)
     next_action, next_logp, _ = sample(s.policy, batch.next_obs, noise[0][None])
-    next_q = critics(s.q_target, batch.next_obs, next_action[0]).min(axis=0)
-    next_qc = critics(s.qc_target, batch.next_obs, next_action[0]).max(axis=0)
+    next_q = getattr(critics(s.q_target, batch.next_obs, next_action[0]), c.reward_twins)(axis=0)
+    next_qc = getattr(critics(s.qc_target, batch.next_obs, next_action[0]), c.cost_twins)(axis=0)
     go_on = c.gamma * (1.0 - batch.terminated)
     x = np.concatenate([batch.obs, batch.action], axis=-1)
     y, yc = batch.reward + go_on * (next_q - alpha * next_logp[0]), batch.cost + go_on * next_qc
@@ -173,12 +177,11 @@ def update(
 
     action, logp, saved = sample(s.policy, batch.obs, noise[1])
     d_action, d_logp = np.zeros_like(action), np.zeros_like(logp)
-    share = 1.0 / (size * (1.0 + lam)) if c.per_state_scale else np.full(size, 1.0 / size)
-    d_logp[0] = alpha * share
-    d_action[0] = -share[:, None] * action_gradient(q, batch.obs, action[0], np.argmin)[1]
-    samples = [action_gradient(qc, batch.obs, a, np.argmax) for a in action]
+    d_logp[0] = alpha / (size * c.unit)
+    d_action[0] = -action_gradient(q, batch.obs, action[0], c.reward_twins)[1] / (size * c.unit)
+    samples = [action_gradient(qc, batch.obs, a, c.cost_twins) for a in action]
     g = np.mean([value for value, _ in samples], axis=0) - c.tolerance
-    slope = share * c.penalty_slope(lam, g) / len(action)
+    slope = c.penalty_slope(lam, g) / (size * len(action))
     d_action += slope[:, None] * np.stack([gradient for _, gradient in samples])
     grads = sample_backward(s.policy, action, saved, d_action, d_logp)
     policy, opt_policy = s.opt["policy"].step(s.policy, grads)
@@ -197,21 +200,20 @@ def follow(target: list[Net], nets: list[Net], tau: float) -> list[Net]:
 
 
 def dual_cycle(
-    net: Net, opt: Optimizer, obs: Array, g: Array, weight: Array, rho: float, *, ascent: bool
+    net: Net, opt: Optimizer, obs: Array, g: Array, rho: float, *, ascent: bool
 ) -> tuple[Net, Optimizer, float]:
-    """One step on each minibatch (obs [M, B, obs], g and weight [M, B]), the dual target frozen; the mean loss.
+    """One step on each minibatch (obs [M, B, obs], g [M, B]), the dual target frozen; the mean loss.
 
     Regression: (λ_w − relu(λ_k + ρG))²; ascent: −λ_w·ρG. λ = softplus(z), so ∂λ/∂z is its sigmoid.
     """
     frozen, losses = net, []
-    for x, g_b, w_b in zip(obs, g, weight, strict=True):
+    for x, g_b in zip(obs, g, strict=True):
         target = np.maximum(multiplier(frozen, x) + rho * g_b, 0.0)
         z, inputs = mlp(net, x)
         lam = softplus(z[:, 0])
-        share = w_b / max(w_b.sum(), 1.0)
         d_lam = -rho * g_b if ascent else 2.0 * (lam - target)
-        losses.append(np.sum(share * (-lam * rho * g_b if ascent else (lam - target) ** 2)))
-        grads, _ = mlp_backward(net, inputs, (share * d_lam * sigmoid(z[:, 0]))[:, None])
+        losses.append(np.mean(-lam * rho * g_b if ascent else (lam - target) ** 2))
+        grads, _ = mlp_backward(net, inputs, (d_lam * sigmoid(z[:, 0]) / len(x))[:, None])
         net, opt = opt.step(net, grads)
     return net, opt, float(np.mean(losses))
 

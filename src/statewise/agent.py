@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 
 from statewise import checkpoint
 from statewise.checkpoint import CheckpointStore
-from statewise.config import RunConfig
-from statewise.envs import SafeVectorEnv, make_vector, rescale_action
+from statewise.config import DEFAULT_PRESET, RunConfig
+from statewise.envs import SafeVectorEnv, make_vector, rescale_action, spanned_space
+from statewise.envs.navigation.registry import NAVIGATION_TASKS
 from statewise.errors import CheckpointError, RunError
 from statewise.evaluate import EVAL_SEED, evaluation_figures, play_episodes
 from statewise.learner import Learner, build_learner
@@ -42,7 +44,7 @@ class Agent:
 
     The run folder, `root/<task>/<method>/seed-<n>-<config hash>`, is made when `learn` is first called.
 
-        agent = Agent("sac-alam", "SafetySwimmerVelocity-v1", preset="quick")
+        agent = Agent("sac-alam", "SafetySwimmerVelocity-v1", seed=0)
         agent.learn(100_000)
         action = agent.predict(obs)
     """
@@ -52,7 +54,7 @@ class Agent:
         method: str,
         env: Env,
         *,
-        preset: str = "paper",
+        preset: str = DEFAULT_PRESET,
         constraint: Constraint | None = None,
         root: str | os.PathLike[str] = "runs",
         **config: Any,
@@ -68,7 +70,8 @@ class Agent:
         probe = make_vector(env, 1, constraint=constraint)
         path = run_folder(Path(root), probe.task, settings.method, settings.seed, settings.digest())
         learner = make_learner(settings, probe)
-        self._assemble(settings, env, constraint, probe.task, probe.single_action_space, learner, path)
+        space = spanned_space(probe, settings.action_span)
+        self._assemble(settings, env, constraint, probe.task, space, learner, path)
         probe.close()
 
     def _assemble(
@@ -113,6 +116,7 @@ class Agent:
             env, eval_env = (self._vector(n) for n in (self.config.num_envs, self.config.eval_envs))
             stack.callback(env.close)
             stack.callback(eval_env.close)
+            env.max_episode_steps = min(env.max_episode_steps, self.config.episode_steps or env.max_episode_steps)
             trainer = Trainer(run, self.config, env, eval_env, self._learner, progress=progress, listeners=listeners)
             stack.callback(trainer.close)
             trainer.train(total_steps)
@@ -162,21 +166,40 @@ class Agent:
         render_mode: str | None = None,
         render_options: Mapping[str, Any] | None = None,
         on_step: Callable[[SafeVectorEnv], None] | None = None,
+        deterministic: bool = True,
     ) -> dict[str, float]:
-        """Play episodes with the deterministic policy; mean return, cost and length on raw reward and cost.
+        """Play episodes; mean return, cost and length on raw reward and cost.
 
-        `on_step(env)` is called after each step, say to collect `env.render()` of world 0; `render_options` as in
-        `make_vector`.
+        deterministic: the policy's mean, or its samples, as in training. on_step(env) is called after each step, say to
+        collect `env.render()` of world 0. render_options: as in `make_vector`.
         """
         if episodes < 1:
             raise ValueError(f"episodes: {episodes} is not allowed; it must be at least 1")
         worlds = max(n for n in range(1, min(episodes, MAX_EVALUATION_WORLDS) + 1) if episodes % n == 0)
         env = self._vector(worlds, render_mode=render_mode, render_options=render_options)
         try:
-            played = play_episodes(env, self._learner.greedy, episodes // worlds, seed, on_step)
+            ticks = itertools.count()
+            act = self._learner.greedy if deterministic else lambda obs: self._learner.explore(obs, next(ticks))
+            played = play_episodes(env, act, episodes // worlds, seed, on_step, action_space=self.action_space)
         finally:
             env.close()
         return evaluation_figures(played)
+
+    def film_strip(self, count: int = 6, seed: int = EVAL_SEED) -> list[NDArray[np.uint8]]:
+        """Frames [height, width, 3] of one episode of the deterministic policy, evenly spaced, the first step's first.
+
+        From above, with costs marked, where the task is one of navigation. RuntimeError where nothing can be drawn.
+        """
+        looks = {"camera": "top", "show_cost": True} if self.task in NAVIGATION_TASKS else None
+        frames: list[NDArray[np.uint8]] = []
+        steps = itertools.count()
+
+        def look(env: SafeVectorEnv) -> None:
+            if next(steps) % -(-env.max_episode_steps // count) == 0 and (drawn := env.render()) is not None:
+                frames.append(drawn[0])
+
+        self.evaluate(1, seed, render_mode="rgb_array", render_options=looks, on_step=look)
+        return frames
 
     def _batch(self, obs: NDArray[Any]) -> tuple[NDArray[Any], bool]:
         array = np.asarray(obs)
@@ -261,10 +284,11 @@ def _checkpoint_in(run: Path, which: str) -> Path:
 def _read_metadata(metadata: dict[str, Any], file: Path) -> tuple[RunConfig, str, Box, Learner[Any, Any]]:
     """Configuration, task, action space and a fresh learner from a checkpoint's metadata."""
     try:
-        config = make_config(metadata["method"], **metadata["config"])
+        config = make_config(metadata["method"], "paper", **metadata["config"])
         low, high = (np.array(metadata[name], np.float32) for name in ("action_low", "action_high"))
         dims = Dims(int(metadata["obs_dim"]), len(low))
-        facts = TaskFacts(dims, float(metadata["reward_scale"]), int(metadata["episode_steps"]))
+        proximity = tuple(int(entry) for entry in metadata["proximity"])
+        facts = TaskFacts(dims, float(metadata["reward_scale"]), int(metadata["episode_steps"]), proximity)
         learner = build_learner(config, facts)
         return config, str(metadata["task"]), Box(low, high, dtype=np.float32), learner
     except (KeyError, TypeError, ValueError) as error:

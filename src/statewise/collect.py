@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from statewise.envs import SafeVectorEnv, rescale_action
@@ -16,11 +17,15 @@ Act = Callable[[NDArray[Any], int], NDArray[Any]]
 
 
 class Collector:
-    """Worlds in the middle of their episodes, with what has been counted since the last row of metrics."""
+    """Worlds in the middle of their episodes, with what has been counted since the last row of metrics.
 
-    def __init__(self, env: SafeVectorEnv, layout: RowLayout) -> None:
+    action_space: what the policy's [−1, 1] spans; the environment's whole action space if None.
+    """
+
+    def __init__(self, env: SafeVectorEnv, layout: RowLayout, action_space: Box | None = None) -> None:
         self.env = env
         self.layout = layout
+        self.action_space = env.single_action_space if action_space is None else action_space
         self.tick = 0
         """Steps of all worlds since the run began."""
         self.violations = 0
@@ -39,9 +44,7 @@ class Collector:
 
     def _step(self, act: Act) -> NDArray[np.float32]:
         obs, action = self._obs, act(self._obs, self.tick)
-        self._obs, reward, terminated, truncated, infos = self.env.step(
-            rescale_action(action, self.env.single_action_space)
-        )
+        self._obs, reward, terminated, truncated, infos = self.env.step(rescale_action(action, self.action_space))
         cost = infos["cost"]
         self.tick += 1
         self.violations += int(np.count_nonzero(cost > 0.0))

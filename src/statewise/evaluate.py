@@ -1,4 +1,4 @@
-"""Evaluation: the deterministic policy on raw reward and raw cost, the same number of episodes in every world."""
+"""Evaluation: a policy on raw reward and raw cost, the same number of episodes in every world."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from statewise.collect import episode_figures
@@ -18,23 +19,26 @@ EVAL_SEED = 1_000_003
 
 def play_episodes(
     env: SafeVectorEnv,
-    greedy: Callable[[NDArray[Any]], NDArray[Any]],
+    act: Callable[[NDArray[Any]], NDArray[Any]],
     episodes: int,
     seed: int = EVAL_SEED,
     on_step: Callable[[SafeVectorEnv], None] | None = None,
     experience: Experience | None = None,
+    action_space: Box | None = None,
 ) -> NDArray[np.float64]:
     """Play `episodes` in each world and return rows (return, cost, length), world by world: [N·episodes, 3].
 
     The number per world is fixed, so that short episodes don't crowd out long ones. `on_step` is called after every
-    step while an episode is still wanted, say to take a frame; `experience` takes in all steps.
+    step while an episode is still wanted, say to take a frame; `experience` takes in all steps. action_space: what the
+    actions of `act`, in [−1, 1], span; the environment's if None.
     """
     obs, _ = env.reset(seed=seed)
+    space = env.single_action_space if action_space is None else action_space
     running = np.zeros((3, env.num_envs))
     finished: list[list[NDArray[np.float64]]] = [[] for _ in range(env.num_envs)]
     while any(len(done) < episodes for done in finished):
         before = obs
-        obs, reward, terminated, truncated, infos = env.step(rescale_action(greedy(obs), env.single_action_space))
+        obs, reward, terminated, truncated, infos = env.step(rescale_action(act(obs), space))
         if experience is not None:
             experience.add(before, reward, terminated, truncated, infos)
         running += (reward, infos["cost"], np.ones_like(reward))

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
+from numpy.typing import NDArray
 
 from statewise import metrics
 from statewise.config import MultiplierConfig, RunConfig
@@ -63,17 +64,22 @@ class _Run(NamedTuple):
     evaluation: polars.DataFrame
 
 
-def run_picture(run_folder: Path, output: Path | None = None) -> Path:
+def run_picture(run_folder: Path, output: Path | None = None, frames: Sequence[NDArray[np.uint8]] = ()) -> Path:
     """Draw return, cost, multiplier, and penalty factor with F̂ over a run's steps; returns the picture's path.
 
-    output: a PNG, by default progress.png in the run folder. Raises RunError for a folder that isn't a run, ValueError
-    for another suffix.
+    output: a PNG, by default progress.png in the run folder. frames: of one episode, [height, width, 3] each, drawn as
+    a strip below. Raises RunError for a folder that isn't a run, ValueError for another suffix.
     """
     run = _read(run_folder)
     path = run_folder / "progress.png" if output is None else output
     with matplotlib.rc_context(_STYLE | {"axes.titlepad": 24}):
-        figure = Figure(figsize=(11, 7.5), layout="constrained")
-        (top_left, top_right), (bottom_left, bottom_right) = figure.subplots(2, 2, sharex=True)
+        strip = 11.0 / len(frames) + 0.3 if frames else 0.0
+        figure = Figure(figsize=(11, 7.5 + strip), layout="constrained")
+        panels: Any = figure
+        below: Any = None
+        if frames:
+            panels, below = np.asarray(figure.subfigures(2, 1, height_ratios=(7.5, strip)))
+        (top_left, top_right), (bottom_left, bottom_right) = panels.subplots(2, 2, sharex=True)
         _episode_panel(top_left, run, "return", "Episode return", "return per episode")
         _episode_panel(top_right, run, "cost", "Episode cost", "cost per episode")
         _multiplier_panel(bottom_left, run)
@@ -81,7 +87,9 @@ def run_picture(run_folder: Path, output: Path | None = None) -> Path:
         for axes in (bottom_left, bottom_right):
             _label_steps(axes)
         config = run.spec.config
-        _headline(figure, f"{config.method} on {run.spec.task}, seed {config.seed}")
+        _headline(panels, f"{config.method} on {run.spec.task}, seed {config.seed}")
+        if below is not None:
+            _film_strip(below, frames)
         _write(figure, path)
     return path
 
@@ -174,6 +182,15 @@ def _penalty_panel(axes: Axes, run: _Run) -> None:
     _finish(axes, len(f) > 0, _why_empty(run.spec.config, "cost critic"), handles)
 
 
+def _film_strip(figure: Any, frames: Sequence[NDArray[np.uint8]]) -> None:
+    """Frames side by side, in the order of time."""
+    for i, (axes, frame) in enumerate(zip(figure.subplots(1, len(frames)), frames, strict=True)):
+        axes.imshow(frame)
+        axes.set_axis_off()
+        if i == 0:
+            axes.set_title("One episode of the deterministic policy", pad=8)
+
+
 def _compare(axes: Axes, runs: Sequence[_Run], column: str, colours: dict[str, str]) -> None:
     for method, colour in colours.items():
         curves = [run.evaluation.select("step", column) for run in runs if run.spec.config.method == method]
@@ -229,7 +246,7 @@ def _label_steps(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(EngFormatter(sep="\N{THIN SPACE}"))
 
 
-def _headline(figure: Figure, text: str) -> None:
+def _headline(figure: Any, text: str) -> None:
     figure.suptitle(text, x=0.01, ha="left", fontsize=13, fontweight="bold", color="#111827")
 
 

@@ -49,6 +49,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("lam_q90", "90 % quantile of the multiplier"),
     Column("lam_max", "largest multiplier on the batch"),
     Column("lam_boundary", "mean multiplier, weighted towards states with f near d"),
+    Column("unit", "what lam, rho and their cap are multiples of, in training reward (penalty_unit)"),
     Column("rho", "penalty factor of the augmented Lagrangian"),
     Column("violation", "measure v that decides whether rho grows"),
     Column("dual_loss", "loss of the multiplier network"),

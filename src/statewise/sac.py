@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from statewise.config import SacConfig
+from statewise.embedding import Embedding, EmbeddingState
 from statewise.mechanisms.base import ActorTerms, CostTargetInputs, DualInputs, Mechanism, StepInputs
 from statewise.nets import (
     Critic,
@@ -27,8 +28,8 @@ from statewise.nets import (
     policy_moments,
     squash,
 )
-from statewise.normalizer import Normalizer, init_normalizer, normalize, observe
-from statewise.ops.bellman import pessimistic_cost, pessimistic_reward, soft_q_target
+from statewise.ops.bellman import combine, soft_q_target
+from statewise.ops.units import running_range
 from statewise.optim import make_optimizer
 from statewise.types import Array, Batch, Dims, Key, Metrics
 
@@ -38,7 +39,10 @@ BOUNDARY = 0.05
 
 
 class SacState(NamedTuple):
-    """Everything that learning changes: networks, targets, optimizers, mechanism, statistics, counter."""
+    """Everything that learning changes: networks, targets, optimizers, mechanism, statistics, counter.
+
+    unit: what λ and ρ are multiples of, 1 or the running range of the reward critic (`penalty_unit`).
+    """
 
     step: Array
     policy: Mlp
@@ -50,7 +54,8 @@ class SacState(NamedTuple):
     opt: dict[str, Any]
     mechanism: Any
     cycle: Metrics
-    normalizer: Normalizer
+    embedding: EmbeddingState
+    unit: Array
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,18 @@ class Sac:
     dims: Dims
     mechanism: Mechanism
     reward_scale: float = 1.0
+    proximity: tuple[int, ...] = ()
+
+    @cached_property
+    def embed(self) -> Embedding:
+        """The map from raw observations to the networks' inputs."""
+        c = self.config
+        return Embedding(self.dims.obs, c.embedding, self.proximity, c.observation_normalization)
+
+    @cached_property
+    def inputs(self) -> Dims:
+        """Sizes as the networks see them, behind the embedding."""
+        return Dims(self.embed.dim, self.dims.action)
 
     @cached_property
     def optimizers(self) -> dict[str, optax.GradientTransformation]:
@@ -83,12 +100,12 @@ class Sac:
         """A fresh state; targets start as copies of their critics."""
         c = self.config
         keys = jax.random.split(key, 4)
-        policy = init_policy(keys[0], self.dims, c.hidden)
-        q = init_critic(keys[1], self.dims, c.hidden)
-        qc = init_critic(keys[2], self.dims, c.hidden)
+        policy = init_policy(keys[0], self.inputs, c.hidden)
+        q = init_critic(keys[1], self.inputs, c.hidden)
+        qc = init_critic(keys[2], self.inputs, c.hidden)
         log_alpha = jnp.log(jnp.asarray(c.alpha_init, jnp.float32))
         params = {"policy": policy, "q": q, "qc": qc, "alpha": log_alpha}
-        mechanism = self.mechanism.init(keys[3], self.dims)
+        mechanism = self.mechanism.init(keys[3], self.inputs)
         return SacState(
             step=jnp.zeros((), jnp.int32),
             policy=policy,
@@ -100,49 +117,48 @@ class Sac:
             opt={name: self.optimizers[name].init(value) for name, value in params.items()},
             mechanism=mechanism,
             cycle=self._no_cycle(mechanism),
-            normalizer=init_normalizer(self.dims.obs),
+            embedding=self.embed.init(),
+            unit=jnp.ones(()),
         )
 
     def observe(self, state: SacState, obs: Array) -> SacState:
         """Take fresh observations [B, obs] into the running statistics, where they are used."""
-        if not self.config.observation_normalization:
-            return state
-        return state._replace(normalizer=observe(state.normalizer, obs))
+        return state._replace(embedding=self.embed.observe(state.embedding, obs))
 
     # --- acting --------------------------------------------------------------------------------------------------
 
-    def act(self, policy: Mlp, normalizer: Normalizer, obs: Array, key: Key) -> Array:
+    def act(self, policy: Mlp, embedding: EmbeddingState, obs: Array, key: Key) -> Array:
         """Sample actions in [−1, 1]: obs [N, obs] -> [N, action]."""
-        mean, log_std = self.moments(policy, normalizer, obs)
+        mean, log_std = self.moments(policy, embedding, obs)
         return squash(mean, log_std, jax.random.normal(key, mean.shape))[0]
 
-    def act_greedily(self, policy: Mlp, normalizer: Normalizer, obs: Array) -> Array:
+    def act_greedily(self, policy: Mlp, embedding: EmbeddingState, obs: Array) -> Array:
         """The deterministic policy tanh(mean): obs [N, obs] -> [N, action]."""
-        return jnp.tanh(self.moments(policy, normalizer, obs)[0])
+        return jnp.tanh(self.moments(policy, embedding, obs)[0])
 
-    def moments(self, policy: Mlp, normalizer: Normalizer, obs: Array) -> tuple[Array, Array]:
+    def moments(self, policy: Mlp, embedding: EmbeddingState, obs: Array) -> tuple[Array, Array]:
         """Mean and log-std of the Gaussian before the tanh, at raw observations: [N, obs] -> [N, action] each."""
-        return policy_moments(policy, self._inputs(normalizer, obs))
+        return policy_moments(policy, self.embed(embedding, obs))
 
     def risk(self, state: SacState, obs: Array, key: Key) -> tuple[Array, Array]:
         """λ(x) and F̂(x) at raw observations: [B, obs] -> [B], [B]."""
-        x = self._inputs(state.normalizer, obs)
+        x = self.embed(state.embedding, obs)
         f = self._feasibility(state, x, key, self.config.n_cost_samples)
         return self.mechanism.multiplier(state.mechanism, x, f), f
 
     def values(self, state: SacState, obs: Array, key: Key) -> tuple[Array, Array]:
-        """min_i Q_i and max_i Qc_i of the deterministic action at raw observations: [B, obs] -> [B], [B]."""
+        """Q and Qc of the deterministic action at raw observations: [B, obs] -> [B], [B]."""
         del key
-        x = self._inputs(state.normalizer, obs)
+        x = self.embed(state.embedding, obs)
         action = jnp.tanh(policy_moments(state.policy, x)[0])
-        return pessimistic_reward(apply_critic(state.q, x, action)), pessimistic_cost(apply_critic(state.qc, x, action))
+        return self._one_q(apply_critic(state.q, x, action)), self._one_qc(apply_critic(state.qc, x, action))
 
     def backup(
         self, reward: Array, cost: Array, constraint: Array, terminated: Array, value: Array, f: Array
     ) -> tuple[Array, Array]:
         """Both values one step earlier, by the critics' targets but for the entropy: all [N]."""
         earlier = reward * self.reward_scale + self.config.gamma * (1.0 - terminated) * value
-        inputs = CostTargetInputs(self._training_cost(cost), constraint, terminated, f[None])
+        inputs = CostTargetInputs(self._training_cost(cost), constraint, terminated, f)
         return earlier, self.mechanism.cost_target(inputs)
 
     # --- learning ------------------------------------------------------------------------------------------------
@@ -150,7 +166,7 @@ class Sac:
     def update(self, state: SacState, batch: Batch, dual: Batch, key: Key) -> tuple[SacState, Metrics]:
         """One gradient step on `batch` [B]; `dual` [M, B] is what a dual cycle learns from, if one is due now."""
         key_next, key_actor, key_dual, _ = jax.random.split(key, 4)  # the fourth is `describe`'s
-        batch = self._prepare(state.normalizer, batch)
+        batch = self._prepare(state.embedding, batch)
         state, critic_metrics = self._critic_step(state, batch, key_next)
         state, actor_metrics, f = self._actor_step(state, batch, key_actor)
         state, follow_metrics = self._follow(state, batch, f, jax.random.fold_in(key_actor, 1))
@@ -189,6 +205,7 @@ class Sac:
             "unsafe_fraction": jnp.mean((f > d).astype(f.dtype)),
             "lam": jnp.mean(lam),
             "lam_boundary": jnp.sum(lam * near) / jnp.sum(near),
+            "unit": state.unit,
             **{name: jnp.quantile(lam, q) for name, q in QUANTILES.items()},
             **self.mechanism.report(state.mechanism),
             **state.cycle,
@@ -200,8 +217,8 @@ class Sac:
         """Targets of Q and Qc, and the next action that both are from: [B], [B], [B, action]."""
         mean, log_std = policy_moments(state.policy, batch.next_obs)
         next_action, next_logp = squash(mean, log_std, jax.random.normal(key, mean.shape))
-        next_q = apply_critic(state.q_target, batch.next_obs, next_action)
-        next_qc = apply_critic(state.qc_target, batch.next_obs, next_action)
+        next_q = self._one_q(apply_critic(state.q_target, batch.next_obs, next_action))
+        next_qc = self._one_qc(apply_critic(state.qc_target, batch.next_obs, next_action))
         alpha_logp = jnp.exp(state.log_alpha) * next_logp
         y = soft_q_target(batch.reward, batch.terminated, next_q, alpha_logp, self.config.gamma)
         inputs = CostTargetInputs(batch.cost, batch.constraint, batch.terminated, next_qc)
@@ -235,22 +252,25 @@ class Sac:
         q_features = critic_features(state.q, batch.obs)
         qc_features = critic_features(state.qc, batch.obs)
 
-        def loss(policy: Mlp) -> tuple[Array, tuple[Array, Array]]:
+        def loss(policy: Mlp) -> tuple[Array, tuple[Array, Array, Array]]:
             mean, log_std = policy_moments(policy, batch.obs)
             actions, logp = squash(mean, log_std, noise)
-            q = pessimistic_reward(critic_values(state.q, q_features, actions[:1])[:, 0])
+            q = self._one_q(critic_values(state.q, q_features, actions[:1])[:, 0])
             f = jnp.zeros_like(q)
             if samples:
-                f = jnp.mean(pessimistic_cost(critic_values(state.qc, qc_features, actions)), axis=0)
-            terms = ActorTerms(batch.obs, actions[0], alpha * logp[0], q, f, batch.cost)
-            return jnp.mean(self.mechanism.actor_loss(state.mechanism, terms)), (logp[0], f)
+                f = jnp.mean(self._one_qc(critic_values(state.qc, qc_features, actions)), axis=0)
+            terms = ActorTerms(batch.obs, actions[0], alpha * logp[0] / state.unit, q / state.unit, f, batch.cost)
+            return jnp.mean(self.mechanism.actor_loss(state.mechanism, terms)), (logp[0], q, f)
 
-        (actor_loss, (logp, f)), grads = jax.value_and_grad(loss, has_aux=True)(state.policy)
+        (actor_loss, (logp, q, f)), grads = jax.value_and_grad(loss, has_aux=True)(state.policy)
         policy, opt_policy = self._apply("policy", state, state.policy, grads)
         alpha_gradient = -jnp.mean(logp + self.target_entropy)
         log_alpha, opt_alpha = self._apply("alpha", state, state.log_alpha, alpha_gradient)
         state = state._replace(
-            policy=policy, log_alpha=log_alpha, opt={**state.opt, "policy": opt_policy, "alpha": opt_alpha}
+            policy=policy,
+            log_alpha=log_alpha,
+            opt={**state.opt, "policy": opt_policy, "alpha": opt_alpha},
+            unit=self._next_unit(state, q),
         )
         return state, {"actor_loss": actor_loss, "alpha": alpha, "entropy": -jnp.mean(logp)}, f
 
@@ -278,13 +298,11 @@ class Sac:
         return jax.lax.cond(due, cycle, lambda state: state, state)
 
     def _dual_inputs(self, state: SacState, dual: Batch, key: Key) -> DualInputs:
-        batch = self._prepare(state.normalizer, dual)
+        batch = self._prepare(state.embedding, dual)
         cycles, size = batch.obs.shape[:2]
-        flat = batch.obs.reshape(cycles * size, self.dims.obs)
+        flat = batch.obs.reshape(cycles * size, self.inputs.obs)
         f = self._feasibility(state, flat, key, max(self.mechanism.n_cost_samples, 1))
-        safe_only = getattr(self.config, "dual_states", "all") == "safe"
-        weight = (batch.cost == 0.0).astype(f.dtype) if safe_only else jnp.ones((cycles, size))
-        return DualInputs(batch.obs, f.reshape(cycles, size), weight)
+        return DualInputs(batch.obs, f.reshape(cycles, size))
 
     def _target_step(self, state: SacState) -> SacState:
         tau = self.config.tau
@@ -296,11 +314,11 @@ class Sac:
     # --- shared pieces -------------------------------------------------------------------------------------------
 
     def _feasibility(self, state: SacState, inputs: Array, key: Key, samples: int) -> Array:
-        """F̂(x) = (1/K) Σ_k max_i Qc_i(x, a_k) under the current policy: inputs [B, obs] -> [B]."""
+        """F̂(x) = (1/K) Σ_k Qc(x, a_k) under the current policy, Qc as `cost_twins` says: inputs [B, obs] -> [B]."""
         mean, log_std = policy_moments(state.policy, inputs)
         actions, _ = squash(mean, log_std, self._noise(key, inputs.shape[0], samples))
         values = critic_values(state.qc, critic_features(state.qc, inputs), actions)
-        return jnp.mean(pessimistic_cost(values), axis=0)
+        return jnp.mean(self._one_qc(values), axis=0)
 
     def _noise(self, key: Key, batch: int, samples: int) -> Array:
         """Standard normal [max(K, 1), B, action]; the first sample's key doesn't depend on K."""
@@ -313,14 +331,23 @@ class Sac:
         updates, opt = self.optimizers[name].update(grads, state.opt[name], params)
         return optax.apply_updates(params, updates), opt
 
-    def _inputs(self, normalizer: Normalizer, obs: Array) -> Array:
-        return normalize(normalizer, obs) if self.config.observation_normalization else obs
+    def _one_q(self, values: Array) -> Array:
+        return combine(values, self.config.reward_twins)
 
-    def _prepare(self, normalizer: Normalizer, batch: Batch) -> Batch:
-        """Replayed transitions as the networks take them: scaled reward, binary cost, standardised observations."""
+    def _one_qc(self, values: Array) -> Array:
+        return combine(values, self.config.cost_twins)
+
+    def _next_unit(self, state: SacState, q: Array) -> Array:
+        """The unit of reward after a minibatch with these action values [B]; it stays as it is where it isn't used."""
+        if self.config.penalty_unit == "one":
+            return state.unit
+        return running_range(state.unit, q, (state.step == 0).astype(q.dtype))
+
+    def _prepare(self, embedding: EmbeddingState, batch: Batch) -> Batch:
+        """Replayed transitions as the networks take them: embedded observations, scaled reward, binary cost."""
         return batch._replace(
-            obs=self._inputs(normalizer, batch.obs),
-            next_obs=self._inputs(normalizer, batch.next_obs),
+            obs=self.embed(embedding, batch.obs),
+            next_obs=self.embed(embedding, batch.next_obs),
             reward=batch.reward * self.reward_scale,
             cost=self._training_cost(batch.cost),
         )
@@ -333,7 +360,7 @@ class Sac:
         if self.mechanism.dual_interval == 0:
             return {}
         shape = (self.mechanism.dual_batches, 1)
-        inputs = DualInputs(jnp.zeros((*shape, self.dims.obs)), jnp.zeros(shape), jnp.zeros(shape))
+        inputs = DualInputs(jnp.zeros((*shape, self.inputs.obs)), jnp.zeros(shape))
         key = jax.random.PRNGKey(0)
         _, metrics = jax.eval_shape(self.mechanism.update, mechanism, inputs, key)
         return jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from statewise import __version__
-from statewise.config import RunConfig, preset_fields
+from statewise.config import DEFAULT_PRESET, RunConfig, preset_fields
 from statewise.errors import RunError
 from statewise.methods import find_method, full_name
 
 
-def make_config(method: str, preset: str = "paper", **fields: Any) -> RunConfig:
+def make_config(method: str, preset: str = DEFAULT_PRESET, **fields: Any) -> RunConfig:
     """A method's configuration: Table I's defaults, changed by a preset, changed by `fields`.
 
     Raises ValueError for an unknown method, preset or field, or a value outside its range.

@@ -17,7 +17,7 @@ from gymnasium.spaces import Box
 from statewise.checkpoint import CheckpointStore
 from statewise.collect import Collector
 from statewise.config import RunConfig, SacConfig
-from statewise.envs import SafeVectorEnv
+from statewise.envs import SafeVectorEnv, spanned_space
 from statewise.errors import CheckpointError, DivergenceError
 from statewise.evaluate import evaluation_figures, play_episodes
 from statewise.files import write_text_atomic
@@ -31,6 +31,10 @@ from statewise.types import Dims, TaskFacts
 
 RowListener = Callable[[dict[str, float | str]], None]
 """Told of every row of metrics, say to pass it to another logger."""
+
+
+BIASED_EVALUATIONS = 3
+"""Evaluations in a row whose F̂ is off by more than d before the run warns of it."""
 
 
 class Interrupted(Exception):
@@ -63,7 +67,8 @@ class Trainer:
         self.progress = progress or Silent()
         self.listeners = listeners
         self.learner: Learner[Any, Any] = learner
-        self.collector = Collector(env, self.learner.layout)
+        self.action_space = spanned_space(env, config.action_span)
+        self.collector = Collector(env, self.learner.layout, self.action_space)
         self.store = CheckpointStore(run.checkpoints, config.checkpoints_kept)
         self.memory = learner.make_memory(run.replay_path)
         self.probe = Probe(learner, probe_states(eval_env))
@@ -73,6 +78,7 @@ class Trainer:
         self._sums: dict[str, float] = {}
         self._blocks = 0
         self._seconds: dict[str, float] = dict.fromkeys(("sample", "update", "evaluate", "checkpoint"), 0.0)
+        self._biased = 0
         self._last_row = (0, time.monotonic())
         self._open_files(restore=self.store.latest() is not None)
 
@@ -138,16 +144,34 @@ class Trainer:
         c = self.config
         with self._timed("evaluate"):
             experience = Experience()
-            played = play_episodes(self.eval_env, self.learner.greedy, c.eval_episodes, experience=experience)
+            played = play_episodes(
+                self.eval_env,
+                self.learner.greedy,
+                c.eval_episodes,
+                experience=experience,
+                action_space=self.action_space,
+            )
             figures = evaluation_figures(played)
             seen = {**self.probe.figures(), **experience.figures(self.learner)}
         self._write({"phase": "eval", **figures, **seen})
+        self._warn_of_bias(seen["f_bias"])
         safe = figures["cost"] <= c.cost_limit(self.eval_env.max_episode_steps)
         rank = (safe, figures["return"] if safe else -figures["cost"])
         improved = self.best is None or rank > self.best
         if improved:
             self.best, self.best_step = rank, self.step
         return improved
+
+    def _warn_of_bias(self, bias: float) -> None:
+        """Say once that F̂ is wrong by more than d, when that was so in some evaluations one after the other."""
+        d = self.config.tolerance
+        off = self.step >= self.config.learning_starts and abs(bias) > d
+        self._biased = self._biased + 1 if off else 0
+        if self._biased == BIASED_EVALUATIONS and isinstance(self.config, SacConfig):
+            self.progress.say(
+                f"F̂ is off by {bias:+.2f} against Monte Carlo, and was by more than d = {d:g} in the last"
+                f" {BIASED_EVALUATIONS} evaluations: it and λ say little about where this policy is at risk"
+            )
 
     def _mark_best(self) -> None:
         if self.best_step == self.step:
@@ -209,7 +233,7 @@ class Trainer:
 
     def _metadata(self) -> dict[str, Any]:
         return {
-            **policy_metadata(self.config, self.env.task, self.env.single_action_space, self.learner),
+            **policy_metadata(self.config, self.env.task, self.action_space, self.learner),
             "step": self.step,
             "memory_count": self.memory.count,
             "metrics_position": self.metrics.position,
@@ -271,11 +295,16 @@ def make_learner(config: RunConfig, env: SafeVectorEnv) -> Learner[Any, Any]:
     dims = Dims(env.single_observation_space.shape[0], env.single_action_space.shape[0])
     scale = config.reward_scale if isinstance(config, SacConfig) else None
     scale = env.training_reward_scale if scale is None else scale
-    return build_learner(config, TaskFacts(dims, scale, env.max_episode_steps))
+    episode_steps = min(env.max_episode_steps, config.episode_steps or env.max_episode_steps)
+    proximity = env.proximity if config.proximity is None else config.proximity
+    return build_learner(config, TaskFacts(dims, scale, episode_steps, proximity))
 
 
 def policy_metadata(config: RunConfig, task: str, space: Box, learner: Learner[Any, Any]) -> dict[str, Any]:
-    """What a policy's file says besides its arrays, so that it can be used without its environment."""
+    """What a policy's file says besides its arrays, so that it can be used without its environment.
+
+    space: what the policy's [−1, 1] spans.
+    """
     return {
         "method": full_name(config.method),
         "task": task,
@@ -285,6 +314,7 @@ def policy_metadata(config: RunConfig, task: str, space: Box, learner: Learner[A
         "action_high": space.high.tolist(),
         "reward_scale": learner.task.reward_scale,
         "episode_steps": learner.task.episode_steps,
+        "proximity": list(learner.task.proximity),
         "gradient_step": learner.gradient_step,
     }
 

@@ -26,11 +26,16 @@ class Dims(NamedTuple):
 
 
 class TaskFacts(NamedTuple):
-    """What a learner has to know of a task: its sizes, the factor on training rewards, the steps of an episode."""
+    """What a learner has to know of a task.
+
+    Its sizes, the factor on training rewards, the steps of an episode, and the entries of the observation that sense
+    nearness.
+    """
 
     dims: Dims
     reward_scale: float = 1.0
     episode_steps: int = 1000
+    proximity: tuple[int, ...] = ()
 
 
 class Batch(NamedTuple):

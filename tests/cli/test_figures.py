@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from statewise import figures
@@ -98,3 +99,19 @@ def test_nothing_is_left_where_a_picture_fails(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least one run"):
         compare_picture([], tmp_path / "picture.png")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_frames_of_an_episode_stand_in_a_strip_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = texts(monkeypatch)
+    run = write_run(tmp_path / "run", "sac-alam", 0, LEARNING, evaluation(100, 3.0))
+    frames = [np.full((48, 48, 3), shade, np.uint8) for shade in (0, 100, 200)]
+    picture = png_size(run_picture(run, tmp_path / "strip.png", frames))
+    assert "One episode of the deterministic policy" in said
+    assert picture[0] == png_size(run_picture(run))[0]
+    assert picture[1] > png_size(run_picture(run))[1] + 300
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    """Width and height of a PNG."""
+    data = path.read_bytes()
+    return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])

@@ -58,11 +58,11 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("method", METHODS)
 def test_train_help_shows_every_field_with_its_default(method: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", method, "--help", "--preset", "quick"]) == 0
+    assert main(["train", method, "--help", "--preset", "demo"]) == 0
     printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
     for field in dataclasses.fields(METHODS[method].config):
         assert f"--{field.name.replace('_', '-')}" in printed
-    config = make_config(method, "quick")
+    config = make_config(method, "demo")
     if isinstance(config, SacConfig):
         assert f"Transitions per gradient step (Table I). (default: {config.batch_size})" in printed
     assert f"Environment steps of the whole run (Table I). (default: {config.total_steps})" in printed

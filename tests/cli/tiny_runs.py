@@ -6,6 +6,7 @@ from pathlib import Path
 
 TASK = "SafetySwimmerVelocity-v1"
 TINY = {
+    "preset": "paper",
     "hidden": 8,
     "batch-size": 8,
     "num-envs": 2,

@@ -153,13 +153,13 @@ def test_the_kl_that_is_told_is_that_of_the_new_policy(method: str, compiled: An
 def test_statistics_move_after_learning_alone(method: str, compiled: Any) -> None:
     learner = compiled(method)
     first = learner.start()
-    assert float(first.normalizer.seen) == 0.0
+    assert float(first.embedding.statistics.seen) == 0.0
     state, _ = learner.step(first)
     obs = np.asarray(random_epoch(0).obs).reshape(-1, DIMS.obs)
     np.testing.assert_allclose(learner.given[1].obs, obs, rtol=1e-6)
-    assert float(state.normalizer.seen) == STEPS * WORLDS
-    np.testing.assert_allclose(state.normalizer.mean, obs.mean(axis=0), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(state.normalizer.m2 / len(obs), obs.var(axis=0), rtol=1e-4)
+    assert float(state.embedding.statistics.seen) == STEPS * WORLDS
+    np.testing.assert_allclose(state.embedding.statistics.mean, obs.mean(axis=0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(state.embedding.statistics.m2 / len(obs), obs.var(axis=0), rtol=1e-4)
 
 
 @each_method
@@ -283,15 +283,15 @@ def test_arrays_hold_the_whole_policy_with_its_statistics(method: str, compiled:
     learner.load(flatten(trained))
     before, arrays = shown(), learner.arrays()
     assert learner.gradient_step == int(trained.step) > 0
-    assert arrays["normalizer/seen"] == 2 * STEPS * WORLDS
-    assert arrays["normalizer/mean"].shape == arrays["normalizer/m2"].shape == (DIMS.obs,)
+    assert arrays["embedding/statistics/seen"] == 2 * STEPS * WORLDS
+    assert arrays["embedding/statistics/mean"].shape == arrays["embedding/statistics/m2"].shape == (DIMS.obs,)
     learner.reset()
     assert learner.gradient_step == 0
     assert trees_equal(shown(), fresh)
     learner.load(arrays)
     assert trees_equal(shown(), before)
-    without = {name: array for name, array in arrays.items() if not name.startswith("normalizer")}
-    with pytest.raises(CheckpointError, match="normalizer/seen is missing"):
+    without = {name: array for name, array in arrays.items() if not name.startswith("embedding")}
+    with pytest.raises(CheckpointError, match="embedding/statistics/seen is missing"):
         learner.load(without)
 
 

@@ -182,7 +182,7 @@ def test_methods_with_the_same_fields_have_different_digests() -> None:
 def test_equal_configurations_have_equal_digests_however_a_number_is_written() -> None:
     assert SacConfig(gamma=1) == SacConfig(gamma=1.0)
     assert SacConfig(gamma=1).digest() == SacConfig(gamma=1.0).digest()
-    assert AlamConfig(dual_pace=20).digest() == AlamConfig(dual_pace=20.0).digest()
+    assert AlamConfig(rho_init=2).digest() == AlamConfig(rho_init=2.0).digest()
 
 
 def test_the_digest_is_stable_and_short() -> None:
@@ -208,12 +208,12 @@ def test_every_field_of_a_preset_is_one_of_some_method(preset: str) -> None:
     assert {name for fields in PRESETS[preset].values() for name in fields} <= known
 
 
-def test_the_paper_is_the_default() -> None:
+def test_the_preset_paper_changes_nothing() -> None:
     assert preset_fields("paper", AlamConfig) == {}
 
 
 def test_an_unknown_preset_is_refused() -> None:
-    with pytest.raises(ValueError, match="preset: 'fast' is unknown; choose one of paper, quick, demo"):
+    with pytest.raises(ValueError, match="preset: 'fast' is unknown; choose one of standard, paper, demo"):
         preset_fields("fast", SacConfig)
 
 
@@ -242,20 +242,6 @@ def test_the_tolerance_follows_the_feasibility_function(changes: dict[str, Any],
     assert SacConfig(**changes).tolerance == tolerance
 
 
-@pytest.mark.parametrize(
-    ("changes", "interval"),
-    [
-        ({}, 200),
-        ({"dual_interval": 30}, 30),
-        ({"dual_pace": 100.0}, 50),  # 5 steps a cycle: 20 cycles in 1000 gradient steps
-        ({"dual_pace": 100.0, "dual_interval": 7, "dual_steps": 1}, 10),
-        ({"dual_pace": 1e9}, 1),
-    ],
-)
-def test_the_dual_pace_sets_the_interval(changes: dict[str, Any], interval: int) -> None:
-    assert MultiplierConfig(**changes).dual_every == interval
-
-
 def test_the_multiplier_networks_own_steps() -> None:
     config = MultiplierConfig(num_envs=4, block_length=5, warmup_steps=20, total_steps=200, dual_interval=30)
     # 10 blocks of 10 gradient steps: cycles after 30, 60 and 90 of the 100
@@ -267,7 +253,7 @@ def test_the_multiplier_networks_own_steps() -> None:
 
 def test_lagnet_has_its_own_defaults() -> None:
     config = LagNetConfig()
-    assert (config.dual_every, config.dual_steps, config.multiplier_grad_clip) == (10, 1, 3.0)
+    assert (config.dual_interval, config.dual_steps, config.multiplier_grad_clip) == (10, 1, 3.0)
 
 
 # --- documentation -----------------------------------------------------------------------------------------------

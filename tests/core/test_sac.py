@@ -68,21 +68,22 @@ def test_observations_are_standardised_for_every_network_where_asked() -> None:
     raw = random_batch(0)
     raw = raw._replace(obs=5.0 + 3.0 * raw.obs, next_obs=5.0 + 3.0 * raw.next_obs)
     seen = normal.observe(normal.init(key(1)), raw.obs)
-    ready = raw._replace(obs=normalize(seen.normalizer, raw.obs), next_obs=normalize(seen.normalizer, raw.next_obs))
+    statistics = seen.embedding.statistics
+    ready = raw._replace(obs=normalize(statistics, raw.obs), next_obs=normalize(statistics, raw.next_obs))
     by_hand = updated(plain, ready)[0]
     inside = updated(normal, raw, state=seen)[0]
     assert_trees_close(networks(inside), networks(by_hand))
-    act = normal.act(seen.policy, seen.normalizer, raw.obs, key(3))
-    assert_trees_close(act, plain.act(seen.policy, seen.normalizer, ready.obs, key(3)))
-    greedy = normal.act_greedily(seen.policy, seen.normalizer, raw.obs)
-    assert_trees_close(greedy, plain.act_greedily(seen.policy, seen.normalizer, ready.obs))
+    act = normal.act(seen.policy, seen.embedding, raw.obs, key(3))
+    assert_trees_close(act, plain.act(seen.policy, seen.embedding, ready.obs, key(3)))
+    greedy = normal.act_greedily(seen.policy, seen.embedding, raw.obs)
+    assert_trees_close(greedy, plain.act_greedily(seen.policy, seen.embedding, ready.obs))
     assert_trees_close(normal.risk(seen, raw.obs, key(4)), plain.risk(seen, ready.obs, key(4)))
 
 
 def test_without_normalisation_observing_changes_nothing() -> None:
     sac = small_sac("sac")
     state = sac.init(key(1))
-    assert sac.observe(state, random_batch(0).obs) is state
+    assert trees_equal(sac.observe(state, random_batch(0).obs), state)
 
 
 def test_targets_start_as_copies_and_follow_by_tau() -> None:
@@ -109,8 +110,8 @@ def test_actions_lie_in_the_box_even_for_large_networks() -> None:
     policy = jax.tree.map(lambda x: 50.0 * x, state.policy)
     obs = random_batch(0, 64).obs
     for action in (
-        sac.act(policy, state.normalizer, obs, key(2)),
-        sac.act_greedily(policy, state.normalizer, obs),
+        sac.act(policy, state.embedding, obs, key(2)),
+        sac.act_greedily(policy, state.embedding, obs),
     ):
         assert action.shape == (64, DIMS.action)
         assert float(jnp.max(jnp.abs(action))) <= 1.0
@@ -120,10 +121,10 @@ def test_acting_depends_on_the_key_and_the_greedy_action_is_its_median() -> None
     sac = small_sac("sac")
     state = sac.init(key(1))
     obs = jnp.zeros((4_000, DIMS.obs))
-    action = sac.act(state.policy, state.normalizer, obs, key(2))
-    assert trees_equal(action, sac.act(state.policy, state.normalizer, obs, key(2)))
-    assert not trees_equal(action, sac.act(state.policy, state.normalizer, obs, key(3)))
-    greedy = sac.act_greedily(state.policy, state.normalizer, obs[:1])[0]
+    action = sac.act(state.policy, state.embedding, obs, key(2))
+    assert trees_equal(action, sac.act(state.policy, state.embedding, obs, key(2)))
+    assert not trees_equal(action, sac.act(state.policy, state.embedding, obs, key(3)))
+    greedy = sac.act_greedily(state.policy, state.embedding, obs[:1])[0]
     np.testing.assert_allclose(np.median(action, axis=0), greedy, atol=0.06)
 
 
@@ -183,3 +184,23 @@ def test_fields_that_an_update_does_not_need_may_be_missing() -> None:
     batch = random_batch(0)
     unknown = batch._replace(constraint=jnp.full(BATCH, jnp.nan))
     assert trees_equal(updated(sac, unknown), updated(sac, batch))
+
+
+@pytest.mark.parametrize("method", ["sac", "sac-alam", "asac"])
+def test_the_unit_follows_the_range_of_the_reward_critic(method: str) -> None:
+    sac = small_sac(method, penalty_unit="q_range")
+    state, seen = sac.init(key(1)), []
+    for step in range(3):
+        state, _ = jit_update(sac)(state, random_batch(step), dual_batch(sac, step), key(step))
+        seen.append(float(state.unit))
+    assert 0.0 < seen[0] != 1.0
+    assert abs(seen[1] / seen[0] - 1.0) < 0.5
+    assert len(set(seen)) == 3
+    figures = sac.describe(state, random_batch(9), key(9))
+    assert float(figures["unit"]) == seen[-1]
+
+
+def test_without_a_unit_it_stays_1() -> None:
+    sac = small_sac("sac-alam")
+    state, _ = jit_update(sac)(sac.init(key(1)), random_batch(0), dual_batch(sac, 0), key(0))
+    assert float(state.unit) == 1.0

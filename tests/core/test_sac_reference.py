@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from core_bridge import critic_nets, mlp_net, reference_batch, reference_learner, update_noise
@@ -19,7 +20,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "plain": ("sac", {}),
     "clipped, entropy target": ("sac", {"grad_clip": 0.05, "target_entropy": 0.7, "alpha_init": 0.3}),
     "augmented": ("sac-alam", {"multiplier_bias": -1.0, "cost_threshold": 0.2, "rho_init": 3.0}),
-    "augmented, scaled": ("sac-alam", {"multiplier_bias": 1.0, "n_cost_samples": 1, "per_state_scale": True}),
+    "augmented, one sample": ("sac-alam", {"multiplier_bias": 1.0, "n_cost_samples": 1}),
+    "means of twins": ("sac-alam", {"multiplier_bias": 1.0, "reward_twins": "mean", "cost_twins": "mean"}),
+    "in units of 4": ("sac-alam", {"multiplier_bias": 1.0, "rho_init": 3.0}),
     "linear": ("sac-lagnet", {"multiplier_bias": 1.0}),
 }
 
@@ -57,9 +60,12 @@ def test_two_updates_equal_the_reference(case: str) -> None:
         tolerance=c.tolerance,
         target_entropy=-2.0 if c.target_entropy is None else c.target_entropy,
         penalty_slope=penalty_slope(method, rho),
-        per_state_scale=getattr(c, "per_state_scale", False),
+        reward_twins=c.reward_twins,
+        cost_twins=c.cost_twins,
+        unit=4.0 if "unit" in case else 1.0,
     )
-    state = sac.init(key(1))
+    # Where no unit is tracked, it stays as it is.
+    state = sac.init(key(1))._replace(unit=jnp.asarray(settings.unit))
     expected = reference_learner(sac, state)
     for step in range(2):
         batch, step_key = random_batch(10 + step), key(20 + step)

@@ -239,3 +239,57 @@ def test_actions_outside_of_their_bounds_are_clipped():
         ends = rescale_action(np.array([[-1.7, 2.5], [-1.0, 1.0]]), space)
         np.testing.assert_array_equal(ends[0], ends[1])
         np.testing.assert_array_equal(ends[0], [space.low[0], space.high[1]])
+
+
+# --- what an environment declares --------------------------------------------------------------------------------
+
+
+class Declares(Point):
+    """A point that says which of its entries sense nearness, and which part of its actions has an effect."""
+
+    def __init__(self, part: object = None, proximity: object = (1,)) -> None:
+        super().__init__()
+        self.effective_action_space = Box(0.0, 1.0, (1,), np.float32) if part is None else part
+        self.proximity = proximity
+
+
+def test_declared_actions_and_sensors_are_taken():
+    env = make_vector(Declares, 1)
+    assert env.effective_action_space == Box(0.0, 1.0, (1,), np.float32)
+    assert env.proximity == (1,)
+
+
+def test_without_a_declaration_all_actions_count_and_nothing_senses_nearness():
+    env = make_vector(Point, 1)
+    assert env.effective_action_space == env.single_action_space
+    assert env.proximity == ()
+
+
+def test_wrappers_that_change_a_space_make_its_declaration_void():
+    low, high = np.array([-1.0], np.float32), np.array([1.0], np.float32)
+    wrapped = make_vector(lambda: gymnasium.wrappers.RescaleAction(Declares(), low, high), 1)
+    assert wrapped.effective_action_space == wrapped.single_action_space
+    assert wrapped.proximity == (1,)
+
+
+@pytest.mark.parametrize("part", [Box(-1.0, 1.0, (1,), np.float32), Box(0.0, 1.0, (2,), np.float32), "all"])
+def test_a_declared_part_must_lie_inside_of_the_action_space(part):
+    with pytest.raises(ValueError, match=r"effective_action_space is .*; it must be a Box inside of"):
+        make_vector(lambda: Declares(part), 1)
+
+
+@pytest.mark.parametrize("proximity", [(2,), (-1,), ("x",)])
+def test_declared_sensors_must_be_entries_of_the_observation(proximity):
+    with pytest.raises(ValueError, match="must be entries of an observation of 2"):
+        make_vector(lambda: Declares(proximity=proximity), 1)
+
+
+def test_the_native_robots_declare_both():
+    point, car = (make_vector(f"Safety{robot}Goal1-v0", 1) for robot in ("Point", "Car"))
+    np.testing.assert_allclose(point.effective_action_space.high, [0.05, 1.0])
+    np.testing.assert_allclose(car.effective_action_space.low, [-0.02, -0.02])
+    assert point.proximity == tuple(range(12, 60))
+    assert car.proximity == tuple(range(24, 72))
+    single = make_vector(lambda: gymnasium.make("SafetyPointGoal1-v0"), 1)
+    assert single.proximity == point.proximity
+    assert single.effective_action_space == point.effective_action_space

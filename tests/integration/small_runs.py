@@ -9,6 +9,7 @@ from typing import Any
 from statewise import Agent
 
 TINY: dict[str, Any] = {
+    "preset": "paper",
     "total_steps": 160,
     "num_envs": 2,
     "threads": 1,

@@ -208,7 +208,7 @@ VALUES = st.one_of(
     st.floats(),
     st.text(max_size=5),
     st.lists(st.integers(-2, 300), max_size=3),
-    st.sampled_from(["rad", "adam", "cdf", "recent"]),
+    st.sampled_from(["rad", "adam", "cdf", "mean"]),
 )
 
 
@@ -217,7 +217,7 @@ VALUES = st.one_of(
         st.sampled_from([*(field.name for field in dataclasses.fields(AlamConfig)), "gama"]), VALUES, max_size=4
     ),
     st.sampled_from(["sac", "sac-alam", "sac-alam-ga", "sac-lagnet"]),
-    st.sampled_from(["paper", "quick", "demo"]),
+    st.sampled_from(["standard", "paper", "demo"]),
 )
 def test_any_fields_make_a_configuration_or_a_value_error(fields: dict[str, Any], method: str, preset: str) -> None:
     try:

@@ -46,7 +46,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def test_pendulum_is_swung_up(method: str, tmp_path: Path) -> None:
     """A policy that never swings up gets −900 or less, one that does −100 to −250, the start's luck included."""
     agent = Agent(
-        method, "Pendulum-v1", constraint=unconstrained, root=tmp_path, num_envs=8, threads=1,
+        method, "Pendulum-v1", preset="paper", constraint=unconstrained, root=tmp_path, num_envs=8, threads=1,
         eval_interval=60_000, checkpoint_interval=60_000, **SETTINGS[method],
     )  # fmt: skip
     before = agent.evaluate(20)["return"]

@@ -24,11 +24,11 @@ RHO = 2.0
 
 
 def inputs(seed: int, *, mean_f: float = 0.2) -> DualInputs:
-    """Random states; F̂ around `mean_f`, so that G has both signs; all states with weight 1."""
+    """Random states; F̂ around `mean_f`, so that G has both signs."""
     rng = np.random.default_rng(seed)
     obs = jnp.asarray(rng.normal(size=(STEPS, BATCH, DIMS.obs)), jnp.float32)
     f = jnp.asarray(rng.normal(mean_f, 1.0, size=(STEPS, BATCH)), jnp.float32)
-    return DualInputs(obs, f, jnp.ones((STEPS, BATCH)))
+    return DualInputs(obs, f)
 
 
 def run_cycle(method: str, given: DualInputs, **changes: Any) -> tuple[Any, Any, dict[str, Any]]:
@@ -61,8 +61,7 @@ def test_a_cycle_equals_the_reference(method: str) -> None:
     optimizer = Optimizer.start(net, 3.0, 1.0, clip)
     assert small_config(method).to_dict()["multiplier_grad_clip"] == clip
     rho = 1.0 if method == "sac-lagnet" else RHO
-    weight = np.ones_like(g)
-    new, _, loss = dual_cycle(net, optimizer, obs, g, weight, rho, ascent=method != "sac-alam")
+    new, _, loss = dual_cycle(net, optimizer, obs, g, rho, ascent=method != "sac-alam")
     for actual, wanted in zip(mlp_net(after.params), new, strict=True):
         np.testing.assert_allclose(actual, wanted, rtol=1e-5, atol=1e-5)
 
@@ -98,24 +97,6 @@ def test_a_cycle_equals_the_reference(method: str) -> None:
 def test_the_penalty_factor_grows_by_its_rule(mean_f: float, changes: dict[str, Any], rho: float) -> None:
     _, after, _ = run_cycle("sac-alam", inputs(0, mean_f=mean_f), **changes)
     np.testing.assert_allclose(after.rho, rho, rtol=1e-6)
-
-
-@pytest.mark.parametrize("method", ["sac-alam", "sac-alam-ga", "sac-lagnet"])
-def test_states_of_weight_0_neither_teach_nor_count(method: str) -> None:
-    given = inputs(0)._replace(weight=jnp.asarray(np.arange(STEPS * BATCH).reshape(STEPS, BATCH) % 3 > 0, jnp.float32))
-    elsewhere = jnp.where(given.weight == 0.0, 50.0, given.f)
-    _, after, metrics = run_cycle(method, given)
-    _, other, same_metrics = run_cycle(method, given._replace(f=elsewhere))
-    assert trees_equal((after, metrics), (other, same_metrics))
-    _, unweighted, _ = run_cycle(method, given._replace(weight=jnp.ones((STEPS, BATCH))))
-    assert not trees_equal(after.params, unweighted.params)
-
-
-def test_a_minibatch_without_weight_is_a_step_of_zero_gradient() -> None:
-    given = inputs(0)._replace(weight=jnp.zeros((STEPS, BATCH)))
-    before, after, metrics = run_cycle("sac-alam", given)
-    assert trees_equal(before.params, after.params)
-    assert float(metrics["dual_loss"]) == 0.0
 
 
 def test_the_cap_limits_the_regressions_target() -> None:

@@ -36,7 +36,7 @@ def follow(mechanism: Mechanism, g: list[float]) -> list[float]:
     update = jax.jit(mechanism.update)
     for value in g:
         f = jnp.asarray([[value + D - 0.3], [value + D + 0.3]], jnp.float32)
-        state, _ = update(state, DualInputs(jnp.zeros((2, 1, DIMS.obs)), f, jnp.ones((2, 1))), key(1))
+        state, _ = update(state, DualInputs(jnp.zeros((2, 1, DIMS.obs)), f), key(1))
         path.append(float(state.lam))
     return path
 

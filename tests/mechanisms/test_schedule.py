@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from learners import dual_batch, jit_update, key, random_batch, small_sac, trees_equal
 
@@ -36,7 +35,7 @@ def test_a_cycle_runs_at_every_interval() -> None:
 
 
 def test_no_cycle_runs_before_the_dual_start() -> None:
-    sac = small_sac("sac-alam", dual_start=2, dual_states="safe")
+    sac = small_sac("sac-alam", dual_start=2)
     assert cycles(sac, 6) == [4, 6]
 
 
@@ -50,18 +49,6 @@ def test_a_cycle_learns_from_all_minibatches_given_and_nothing_else() -> None:
     unused = after_steps(sac, dual._replace(reward=-dual.reward, next_obs=-dual.next_obs))
     assert trees_equal(reference, unused)
     assert int(reference.step) == 2
-
-
-def test_where_only_safe_states_are_asked_for_the_others_do_not_teach() -> None:
-    dual = dual_batch(small_sac("sac-alam"), 7)
-    assert 0.0 < float(jnp.mean(dual.cost)) < 1.0
-    moved = dual._replace(obs=jnp.where(dual.cost[..., None] > 0.0, dual.obs + 1.0, dual.obs))
-    for sac, ignores in (
-        (small_sac("sac-alam", dual_start=2, dual_states="safe"), True),
-        (small_sac("sac-alam"), False),
-    ):
-        one, other = (after_steps(sac, d, 4).mechanism.params for d in (dual, moved))
-        assert trees_equal(one, other) is ignores
 
 
 def test_the_cycles_figures_are_of_the_states_feasibility() -> None:

@@ -13,7 +13,6 @@ from onpolicy_learners import STEPS, WORLDS, costly_epoch, jit_epoch, on_policy_
 from onpolicy_reference import advantages, standardised, values
 from scipy import stats
 
-from statewise.normalizer import observe
 from statewise.onpolicy.base import Epoch, Progress, mean_kl, probability_ratio, shuffled
 from statewise.onpolicy.core import OnPolicy, OnPolicyState
 from statewise.types import Batch
@@ -121,9 +120,9 @@ def test_what_was_played_is_what_is_learned_from(core: OnPolicy) -> None:
     """Densities are those of the actions as sampled, unclipped, under the statistics that stood when they were."""
     state = later(core)
     obs = random_batch(5, STEPS, WORLDS).obs * 3.0 + 1.0
-    action = core.act(state.policy, state.normalizer, obs, key(4))
+    action = core.act(state.policy, state.embedding, obs, key(4))
     assert float(jnp.max(jnp.abs(action))) > 1.0
-    mean, log_std = core.moments(state.policy, state.normalizer, obs)
+    mean, log_std = core.moments(state.policy, state.embedding, obs)
     _, figures = learn(core, state, random_epoch(5)._replace(obs=obs, action=action))
     policy, epoch, _ = figures["given"]
     density = stats.norm.logpdf(np.asarray(action), np.asarray(mean), np.exp(np.asarray(log_std))).sum(axis=-1)
@@ -147,9 +146,9 @@ def test_an_epochs_own_observations_count_from_the_next_one_on(core: OnPolicy) -
 def test_without_normalisation_observations_stay_as_they_are() -> None:
     raw, standard = on_policy_core("ppo", observation_normalization=False), on_policy_core("ppo")
     state = raw.init(key(1))
-    moved = observe(state.normalizer, random_batch(3).obs + 5.0)
+    moved = standard.embed.observe(state.embedding, random_batch(3).obs + 5.0)
     obs = random_batch(5, 4).obs
-    expected = raw.act_greedily(state.policy, state.normalizer, obs)
+    expected = raw.act_greedily(state.policy, state.embedding, obs)
     np.testing.assert_array_equal(raw.act_greedily(state.policy, moved, obs), expected)
     assert (standard.act_greedily(state.policy, moved, obs) != expected).any()
 

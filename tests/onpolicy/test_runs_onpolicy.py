@@ -17,6 +17,7 @@ from statewise.config import OnPolicyConfig
 from statewise.metrics import read
 
 TINY: dict[str, Any] = {
+    "preset": "paper",
     "total_steps": 192,
     "num_envs": 2,
     "threads": 1,
@@ -124,8 +125,8 @@ def test_a_saved_policy_acts_the_same_by_its_statistics(method: str, trained: An
     for one, other in zip(loaded.risk(OBS), agent.risk(OBS), strict=True):
         np.testing.assert_array_equal(one, other)
     arrays, _ = load(file)
-    assert arrays["learner/normalizer/seen"] == 192.0
-    assert (arrays["learner/normalizer/m2"] > 0.0).all()
+    assert arrays["learner/embedding/statistics/seen"] == 192.0
+    assert (arrays["learner/embedding/statistics/m2"] > 0.0).all()
 
 
 @each_method

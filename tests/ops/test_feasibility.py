@@ -20,15 +20,13 @@ cvf_target = checked(feasibility.cvf_target)
 cdf_target = checked(feasibility.cdf_target)
 hjr_target = checked(feasibility.hjr_target)
 
-NEXT_QC = jnp.array([[0.5, 2.0, -1.0, 0.2], [0.3, 1.0, -0.4, 0.9]])
+NEXT_QC = jnp.array([0.5, 2.0, -0.4, 0.9])
 
 
 def test_cost_value_target_by_hand() -> None:
     cost, ends = jnp.array([0.0, 1.0, 0.0, 1.0]), jnp.array([0.0, 0.0, 0.0, 1.0])
     # 0 + 0.9·0.5 = 0.45;  1 + 0.9·2 = 2.8;  0 + 0.9·(−0.4) = −0.36;  a terminal: 1
     np.testing.assert_allclose(cvf_target(cost, ends, NEXT_QC, 0.9), [0.45, 2.8, -0.36, 1.0], rtol=1e-6)
-    floored = cvf_target(cost, ends, NEXT_QC, 0.9, floor=True)
-    np.testing.assert_allclose(floored, [0.45, 2.8, 0.0, 1.0], rtol=1e-6)
 
 
 def test_constraint_decay_target_by_hand() -> None:
@@ -47,7 +45,7 @@ def test_reachability_target_by_hand() -> None:
 
 
 def test_reachability_clips_the_constraint_of_terminals_too() -> None:
-    target = hjr_target(jnp.array([-9.0]), jnp.ones(1), jnp.zeros((2, 1)), 0.9)
+    target = hjr_target(jnp.array([-9.0]), jnp.ones(1), jnp.zeros(1), 0.9)
     np.testing.assert_array_equal(target, [-1.0])
 
 
@@ -71,10 +69,10 @@ class Feasibility(NamedTuple):
 
 
 def on_chain(target: Callable[..., object], signal: NDArray[np.floating]) -> Callable[[Values], Values]:
-    """F ↦ target(signal(x), no terminals, F(next x)), both twins the same."""
+    """F ↦ target(signal(x), no terminals, F(next x))."""
 
     def operator(f: Values) -> Values:
-        following = jnp.asarray(np.stack([f[NEXT], f[NEXT]]), jnp.float32)
+        following = jnp.asarray(f[NEXT], jnp.float32)
         return np.asarray(target(jnp.asarray(signal, jnp.float32), jnp.zeros(5), following, GAMMA))
 
     return operator

@@ -49,14 +49,12 @@ def test_the_dual_target_by_hand() -> None:
 
 
 def test_the_violation_by_hand() -> None:
-    # √((0² + 0.5² + 1² + 0.2²)/4) = √0.3225; without the third state √((0² + 0.5² + 0.2²)/3)
-    np.testing.assert_allclose(violation(LAM, G, RHO, jnp.ones(4)), np.sqrt(0.3225), rtol=1e-6)
-    weight = jnp.array([1.0, 1.0, 0.0, 1.0])
-    np.testing.assert_allclose(violation(LAM, G, RHO, weight), np.sqrt(0.29 / 3.0), rtol=1e-6)
+    # √((0² + 0.5² + 1² + 0.2²)/4) = √0.3225
+    np.testing.assert_allclose(violation(LAM, G, RHO), np.sqrt(0.3225), rtol=1e-6)
 
 
 def test_the_violation_is_zero_where_all_is_safe_and_unpenalised() -> None:
-    assert float(violation(jnp.zeros(4), -jnp.ones(4), RHO, jnp.ones(4))) == 0.0
+    assert float(violation(jnp.zeros(4), -jnp.ones(4), RHO)) == 0.0
 
 
 def test_the_weighted_mean_by_hand() -> None:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from statewise.config import Preset, RunConfig, preset_fields
+from statewise.config import DEFAULT_PRESET, Preset, RunConfig, preset_fields
 from statewise.methods import METHODS, find_method
 
 T = TypeVar("T")
@@ -45,8 +45,8 @@ class TrainOptions(Reporting):
     """One of `statewise methods`."""
     task: Annotated[Positional[str], arg(metavar="TASK")]
     """One of `statewise tasks`, or any Gymnasium id with a cost; `module:Id-v0` imports the module first."""
-    preset: Preset = "paper"
-    """Defaults of the fields: the paper's full run, or shorter ones."""
+    preset: Preset = DEFAULT_PRESET
+    """Defaults of the fields: the recipe of some minutes, the paper's full run, or a first look."""
     root: Path = Path("runs")
     """Folder that holds the run folders."""
     overwrite: bool = False
@@ -73,7 +73,7 @@ class Resume(Reporting):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Play episodes with the deterministic policy, on raw reward and raw cost."""
+    """Play episodes with a trained policy, on raw reward and raw cost."""
 
     run: RunPath
     """The run folder, or a file that `Agent.save` wrote."""
@@ -91,6 +91,8 @@ class Evaluate:
     """Let the film show what the lidars read (navigation tasks)."""
     show_cost: bool = False
     """Let the film show where the robot costs (navigation tasks)."""
+    sampled: bool = False
+    """Play the sampled policy, as in training, instead of the deterministic one."""
     json: bool = False
     """Print JSON."""
 
@@ -111,8 +113,8 @@ class Config:
 
     method: MethodName
     """One of `statewise methods`."""
-    preset: Preset = "paper"
-    """Defaults of the fields: the paper's full run, or shorter ones."""
+    preset: Preset = DEFAULT_PRESET
+    """Defaults of the fields: the recipe of some minutes, the paper's full run, or a first look."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def _preset(argv: list[str]) -> str:
             return following
         if this.startswith("--preset="):
             return this.partition("=")[2]
-    return "paper"
+    return DEFAULT_PRESET
 
 
 def _first_sentence(box: str) -> str:

@@ -68,13 +68,18 @@ def evaluate(argv: list[str]) -> int:
     agent = Agent.load(args.run, which=args.checkpoint, constraint=constraint)
     seed = EVAL_SEED if args.seed is None else args.seed
     if args.video is None:
-        figures = agent.evaluate(args.episodes, seed)
+        figures = agent.evaluate(args.episodes, seed, deterministic=not args.sampled)
     else:
         from statewise.video import VideoWriter
 
         with VideoWriter(args.video) as video:
             figures = agent.evaluate(
-                args.episodes, seed, render_mode="rgb_array", render_options=look, on_step=video.add_frame
+                args.episodes,
+                seed,
+                render_mode="rgb_array",
+                render_options=look,
+                on_step=video.add_frame,
+                deterministic=not args.sampled,
             )
     print(json.dumps(figures) if args.json else f"{args.episodes} episodes: {_figures_line(figures)}")
     return OK
@@ -142,7 +147,7 @@ def _learn(agent: Agent, args: arguments.Reporting, *, overwrite: bool = False) 
             raise Stopped(INTERRUPTED, f"{error}: statewise resume {run}") from error
         except (DivergenceError, EnvironmentFault) as error:
             raise Stopped(FAULT, f"{error}; {_last_checkpoint(run)}") from error
-    _conclude(run, agent.config)
+    _conclude(run, agent)
     return OK
 
 
@@ -168,8 +173,9 @@ def _last_checkpoint(run: Path) -> str:
     return "there is no checkpoint yet" if latest is None else f"the last checkpoint is {latest[1]}"
 
 
-def _conclude(run: Path, config: RunConfig) -> None:
+def _conclude(run: Path, agent: Agent) -> None:
     """Say what came out: the last evaluation, the picture, and what the full run would take."""
+    config = agent.config
     from statewise import metrics
     from statewise.figures import run_picture
 
@@ -177,11 +183,19 @@ def _conclude(run: Path, config: RunConfig) -> None:
     last = rows.filter(rows["phase"] == "eval").row(-1, named=True)
     print(f"run      {run}")
     print(f"policy   step {last['step']:,}: {_figures_line(last)}")
-    print(f"picture  {run_picture(run)}")
-    full = make_config(config.method)
+    print(f"picture  {run_picture(run, frames=_frames(agent))}")
+    full = make_config(config.method, "paper")
     hours = _hours(run, config, full)
     if config.total_steps < full.total_steps and hours is not None:
         print(f"the full run (--preset paper, {full.total_steps:,} steps) would take about {hours:.1f} h here")
+
+
+def _frames(agent: Agent) -> list[Any]:
+    """A film strip for the picture; none where nothing can be drawn, as without OpenGL."""
+    try:
+        return agent.film_strip()
+    except (RuntimeError, ValueError):
+        return []
 
 
 def _hours(run: Path, config: RunConfig, full: RunConfig) -> float | None:

@@ -1,12 +1,12 @@
 """Configurations: one frozen dataclass per method, checked on construction, strict to and from JSON.
 
-Defaults are Table I of the SAC-ALaM paper; where the paper is silent, the field's docstring says so. The preset `quick`
-holds what to change for runs of some 10^5 gradient steps. Standard library only, so that `statewise --help` is instant.
+Defaults are Table I of the SAC-ALaM paper; where the paper is silent, the field's docstring says so. The preset
+`standard` holds what to change for runs of minutes. Standard library only, so that `statewise --help` is instant.
 """
 
 from statewise.config.base import Count, Fraction, NonNegative, Positive, Range, Real, RunConfig, Whole
 from statewise.config.onpolicy import CrpoConfig, OnPolicyConfig, P3oConfig, PpoConfig
-from statewise.config.presets import PRESETS, Preset, preset_fields
+from statewise.config.presets import DEFAULT_PRESET, PRESETS, Preset, preset_fields
 from statewise.config.sac import (
     AlamConfig,
     AlamGaConfig,
@@ -22,6 +22,7 @@ from statewise.config.sac import (
 )
 
 __all__ = [
+    "DEFAULT_PRESET",
     "PRESETS",
     "AlamConfig",
     "AlamGaConfig",

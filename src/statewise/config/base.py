@@ -71,6 +71,17 @@ class RunConfig:
     """Environment steps between rows of training metrics."""
     hidden: tuple[int, ...] = (256, 256)
     """Units of each hidden layer (Table I)."""
+    embedding: Literal["none", "powers", "quantiles"] = "none"
+    """What networks see beside the observation: nothing (the paper), powers of its proximity sensors, or every entry
+    between its quantiles, for environments that declare no sensors."""
+    proximity: tuple[int, ...] | None = None
+    """Entries of the observation that sense nearness, 0 far to 1 touching; None: those that the task declares."""
+    observation_normalization: bool = False
+    """Standardise the embedded observation by running statistics, which belong to the policy. Beyond the paper."""
+    action_span: Literal["space", "effective"] = "space"
+    """What the policy's [−1, 1] spans: the bounds of the action space (the paper), or where actions have an effect."""
+    episode_steps: Count | None = None
+    """Steps after which training episodes are cut; None: as the task does, and as evaluations always do."""
     gamma: Fraction = 0.99
     """Discount factor of reward and cost values (Table I)."""
     binary_cost: bool = True
@@ -88,6 +99,8 @@ class RunConfig:
             object.__setattr__(self, name, value)
         for width in self.hidden:
             check("hidden", width, Count)
+        for entry in self.proximity or ():
+            check("proximity", entry, Whole)
         if not self.hidden:
             raise ValueError("hidden: () is empty; name at least one layer, such as (256, 256)")
 

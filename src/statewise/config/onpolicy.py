@@ -29,7 +29,7 @@ class OnPolicyConfig(RunConfig):
     log_std_init: Real = 0.0
     """Initial log-standard deviation of the actions, the same at all states."""
     observation_normalization: bool = True
-    """Standardise observations by running statistics, which belong to the policy."""
+    """Standardise the embedded observation by running statistics, which belong to the policy."""
     episode_cost_limit: NonNegative | None = None
     """The limit d_ep on an episode's cost; None takes what d means undiscounted, d(1 − γ)H for episodes of H steps."""
 

@@ -1,4 +1,4 @@
-"""Fields to change for shorter runs than the paper's."""
+"""Fields that differ from the paper's: the recipe for runs of minutes, and a first look at it."""
 
 from __future__ import annotations
 
@@ -6,32 +6,47 @@ import dataclasses
 from typing import Any, Literal
 
 from statewise.config.base import RunConfig
-from statewise.config.sac import SacConfig
+from statewise.config.onpolicy import OnPolicyConfig
+from statewise.config.sac import AlamConfig, AsacConfig, LagNetConfig, MultiplierConfig, SacConfig
 
-Preset = Literal["paper", "quick", "demo"]
+Preset = Literal["standard", "paper", "demo"]
+DEFAULT_PRESET: Preset = "standard"
 
-_QUICK: dict[type[RunConfig], dict[str, Any]] = {
-    RunConfig: {"total_steps": 200_000, "eval_interval": 10_000},
-    SacConfig: {
-        "learning_rate": 1e-3,
-        "batch_size": 128,
-        "alpha_init": 0.02,
-        "tau": 0.01,
-        "feasibility": "cdf",
-        "zeta": 1e-12,
-        "update_ratio": 0.25,
-        "warmup_steps": 5_000,
-        "replay_capacity": 200_000,
-        "multiplier_learning_rate": 3e-4,
-        "dual_pace": 100.0,
-        "dual_start": 8_000,
+_STANDARD: dict[type[RunConfig], dict[str, Any]] = {
+    RunConfig: {
+        "total_steps": 1_000_000,
+        "num_envs": 64,
+        "eval_interval": 50_000,
+        "eval_envs": 10,
+        "checkpoint_interval": 50_000,
+        "log_interval": 10_000,
+        "embedding": "powers",
+        "observation_normalization": True,
+        "action_span": "effective",
     },
+    SacConfig: {
+        "hidden": (128, 128),
+        "learning_rate": 5e-4,
+        "alpha_init": 0.02,
+        "tau": 0.03,
+        "zeta": 1e-12,
+        "update_ratio": 1 / 16,
+        "replay_capacity": 1_000_000,
+        "reward_twins": "mean",
+        "cost_twins": "mean",
+        "penalty_unit": "q_range",
+    },
+    OnPolicyConfig: {"epoch_steps": 19_200},
+    MultiplierConfig: {"multiplier_learning_rate": 1e-3, "multiplier_max": 0.4},
+    AlamConfig: {"dual_steps": 50, "rho_init": 0.03, "rho_growth": 1.0},
+    LagNetConfig: {"dual_interval": 4},
+    AsacConfig: {"rho_init": 0.03, "rho_growth": 1.0},
 }
 
 PRESETS: dict[str, dict[type[RunConfig], dict[str, Any]]] = {
+    "standard": _STANDARD,
     "paper": {},
-    "quick": _QUICK,
-    "demo": {**_QUICK, RunConfig: {"total_steps": 100_000, "eval_interval": 5_000}},
+    "demo": {**_STANDARD, RunConfig: {**_STANDARD[RunConfig], "total_steps": 400_000, "eval_interval": 25_000}},
 }
 """Fields that each preset changes, by family of methods; a method takes those that it has."""
 

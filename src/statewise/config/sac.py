@@ -44,12 +44,14 @@ class SacConfig(RunConfig):
     """Feasibility function F: cost value (the paper's), constraint decay, Hamilton–Jacobi reachability."""
     feasibility_gamma: Fraction = 0.97
     """Discount γ_c of `cdf`; `cvf` and `hjr` use gamma."""
-    cost_floor: bool = False
-    """Floor the target of `cvf` at 0."""
     n_cost_samples: Count = 5
     """Actions K that F̂(x) averages over (Table I)."""
-    observation_normalization: bool = False
-    """Standardise observations by running statistics, which belong to the policy. Beyond the paper."""
+    reward_twins: Literal["min", "mean"] = "min"
+    """How twin reward critics become one value, in targets and in the actor's loss (the paper: min)."""
+    cost_twins: Literal["max", "mean"] = "max"
+    """How twin cost critics become one value, in targets and in F̂ (the paper: max)."""
+    penalty_unit: Literal["one", "q_range"] = "one"
+    """What λ, ρ and multiplier_max are multiples of: 1 (the paper), or the running range of the reward critic."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -110,22 +112,13 @@ class DualConfig(SacConfig):
     """Gradient steps m_λ between two dual cycles (Table I)."""
     dual_steps: Count = 5
     """Optimiser steps of a dual cycle, each on a fresh minibatch (Table I)."""
-    dual_pace: Positive | None = None
-    """Dual optimiser steps per 1000 gradient steps, in place of dual_interval. Beyond the paper."""
     dual_start: Whole = 0
     """Gradient steps before the first dual cycle. Beyond the paper."""
 
     @property
-    def dual_every(self) -> int:
-        """Gradient steps between two dual cycles, `dual_pace` taken into account."""
-        if self.dual_pace is None:
-            return self.dual_interval
-        return max(1, round(1000 * self.dual_steps / self.dual_pace))
-
-    @property
     def total_dual_steps(self) -> int:
         """Optimiser steps of the multiplier over the whole run, its own N of RAD; at least 1."""
-        cycles = self.total_updates // self.dual_every - self.dual_start // self.dual_every
+        cycles = self.total_updates // self.dual_interval - self.dual_start // self.dual_interval
         return max(1, cycles * self.dual_steps)
 
 
@@ -139,14 +132,8 @@ class MultiplierConfig(DualConfig):
     """Initial output bias before the softplus: λ₀ ≈ 0.05. The paper is silent."""
     multiplier_grad_clip: Positive = 40.0
     """Largest gradient norm of the multiplier network. The paper is silent."""
-    dual_states: Literal["all", "safe", "recent"] = "all"
-    """States of the dual cycle: all replayed (the paper), those with cost 0, or the newest `recent_window`."""
-    recent_window: Count = 100_000
-    """Transitions that dual_states = "recent" draws from."""
     multiplier_max: Positive | None = None
     """Upper end of the dual target (an ascent step has no gradient there); None leaves it open (the paper)."""
-    per_state_scale: bool = False
-    """Divide the actor's loss at x by 1 + λ(x). Beyond the paper."""
 
 
 def _check_penalty(rho_init: float, rho_max: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from statewise.envs.actions import normalize_action, rescale_action
+from statewise.envs.actions import normalize_action, rescale_action, spanned_space
 from statewise.envs.adapters import GymnasiumVector
 from statewise.envs.base import SafeVectorEnv
 from statewise.envs.factory import make_vector
@@ -17,6 +17,7 @@ __all__ = [
     "register_environments",
     "register_navigation_task",
     "rescale_action",
+    "spanned_space",
 ]
 
 register_environments()

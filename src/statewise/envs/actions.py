@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from gymnasium.spaces import Box
     from numpy.typing import NDArray
 
+    from statewise.envs.base import SafeVectorEnv
+
 
 def rescale_action(action: NDArray[Any], space: Box) -> NDArray[Any]:
     """Map actions from [-1, 1] to the bounds of `space`; the identity, to the bit, where they are -1 and 1.
@@ -31,6 +33,11 @@ def normalize_action(action: NDArray[Any], space: Box) -> NDArray[Any]:
     if _is_unit(low, high):
         return action
     return 2.0 * (action - low) / (high - low) - 1.0
+
+
+def spanned_space(env: SafeVectorEnv, span: str) -> Box:
+    """What a policy's [-1, 1] spans: the whole action "space", or its "effective" part."""
+    return env.effective_action_space if span == "effective" else env.single_action_space
 
 
 def _bounds(space: Box) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

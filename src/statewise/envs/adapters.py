@@ -34,6 +34,10 @@ class GymnasiumVector(SafeVectorEnv):
     An episode is truncated after the `max_episode_steps` of the environment's spec, or after 1000 steps where it has
     none.
 
+    Two attributes are read from `unwrapped`, where no wrapper changes the space concerned: `effective_action_space`, a
+    Box inside of the action space beyond which actions have no further effect, and `proximity`, the entries of the
+    observation that sense nearness (0 far, 1 touching).
+
     The state is exact when every environment offers, on `unwrapped`, `get_state()` (a dict of arrays of fixed shapes)
     and `set_state(dict)` that restore all of its future, generators included, and wears no wrappers but Gymnasium's
     TimeLimit, OrderEnforcing and PassiveEnvChecker. Otherwise `set_state` starts fresh episodes.
@@ -62,6 +66,8 @@ class GymnasiumVector(SafeVectorEnv):
             max_episode_steps=(spec and spec.max_episode_steps) or DEFAULT_EPISODE_STEPS,
             exact_state=all(_restores_state(env) for env in envs),
             has_constraint=False,
+            effective_action_space=_effective_action_space(envs[0], task),
+            proximity=_proximity(envs[0], task),
             render_mode=render_mode,
             render_fps=envs[0].metadata.get("render_fps") or 30,
         )
@@ -149,6 +155,28 @@ def _action_space(env: gymnasium.Env[Any, Any], task: str) -> Box:
             "gymnasium.wrappers.RescaleAction or in the environment"
         )
     return space
+
+
+def _effective_action_space(env: gymnasium.Env[Any, Any], task: str) -> Box | None:
+    part = getattr(env.unwrapped, "effective_action_space", None)
+    space = env.action_space
+    if part is None or space != env.unwrapped.action_space:
+        return None
+    if isinstance(part, Box) and isinstance(space, Box) and part.shape == space.shape:
+        inside = (part.low >= space.low) & (part.high <= space.high) & (part.low < part.high)
+        if inside.all():
+            return part
+    raise ValueError(f"{task} says that its effective_action_space is {part}; it must be a Box inside of {space}")
+
+
+def _proximity(env: gymnasium.Env[Any, Any], task: str) -> tuple[int, ...]:
+    entries = getattr(env.unwrapped, "proximity", ())
+    if env.observation_space != env.unwrapped.observation_space:
+        return ()
+    size = env.observation_space.shape[0] if env.observation_space.shape else 0
+    if not all(isinstance(entry, int) and 0 <= entry < size for entry in entries):
+        raise ValueError(f"{task} says that its proximity is {entries}; it must be entries of an observation of {size}")
+    return tuple(entries)
 
 
 def _restores_state(env: gymnasium.Env[Any, Any]) -> bool:

@@ -46,6 +46,8 @@ class SafeVectorEnv(VectorEnv["NDArray[np.float64]", "NDArray[Any]", "NDArray[An
         exact_state: whether `get_state` and `set_state` restore every bit of the future.
         has_constraint: whether `infos["constraint"]` holds h rather than NaN.
         training_reward_scale: factor that training (never evaluation) puts on the reward.
+        effective_action_space: the part of the action space beyond which actions have no further effect.
+        proximity: entries of the observation that sense nearness, 0 at their reach and beyond, 1 touching.
         diverged: how many episodes were cut short because the simulation broke down.
 
     A subclass gives `render`, `_start_episodes`, `_advance`, `_get_state` and `_set_state`; all else is common.
@@ -62,6 +64,8 @@ class SafeVectorEnv(VectorEnv["NDArray[np.float64]", "NDArray[Any]", "NDArray[An
         exact_state: bool,
         has_constraint: bool,
         training_reward_scale: float = 1.0,
+        effective_action_space: Box | None = None,
+        proximity: tuple[int, ...] = (),
         render_mode: str | None = None,
         render_fps: int = 30,
     ) -> None:
@@ -77,6 +81,8 @@ class SafeVectorEnv(VectorEnv["NDArray[np.float64]", "NDArray[Any]", "NDArray[An
         self.exact_state = exact_state
         self.has_constraint = has_constraint
         self.training_reward_scale = training_reward_scale
+        self.effective_action_space = action_space if effective_action_space is None else effective_action_space
+        self.proximity = proximity
         self.render_mode = render_mode
         self.metadata = {
             "autoreset_mode": AutoresetMode.SAME_STEP,

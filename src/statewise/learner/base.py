@@ -45,21 +45,21 @@ class Memory(Protocol):
 
 
 class Core(Protocol):
-    """The pure functions behind a learner; a state has at least policy, normalizer and step."""
+    """The pure functions behind a learner; a state has at least policy, embedding and step."""
 
     def init(self, key: Any) -> Any:
         """A fresh state."""
         ...
 
-    def act(self, policy: Any, normalizer: Any, obs: Any, key: Any) -> Any:
+    def act(self, policy: Any, embedding: Any, obs: Any, key: Any) -> Any:
         """Sample actions: [N, obs] -> [N, action]."""
         ...
 
-    def act_greedily(self, policy: Any, normalizer: Any, obs: Any) -> Any:
+    def act_greedily(self, policy: Any, embedding: Any, obs: Any) -> Any:
         """The deterministic policy: [N, obs] -> [N, action] in [−1, 1]."""
         ...
 
-    def moments(self, policy: Any, normalizer: Any, obs: Any) -> Any:
+    def moments(self, policy: Any, embedding: Any, obs: Any) -> Any:
         """Mean and log-std of the policy's Gaussian: [N, obs] -> [N, action] each."""
         ...
 
@@ -112,7 +112,7 @@ class Learner(ABC, Generic[ConfigT, MemoryT]):
 
         They may lie outside of [−1, 1] where the policy isn't bounded; environments take them clipped.
         """
-        action = self._act(self.state.policy, self.state.normalizer, np.asarray(obs, np.float32), tick)
+        action = self._act(self.state.policy, self.state.embedding, np.asarray(obs, np.float32), tick)
         return np.asarray(action)
 
     def warm_up(self, worlds: int, tick: int) -> Floats:
@@ -123,14 +123,14 @@ class Learner(ABC, Generic[ConfigT, MemoryT]):
 
     def greedy(self, obs: NDArray[Any]) -> Floats:
         """Actions of the deterministic policy: [N, obs] -> [N, action] in [−1, 1]."""
-        action = self._greedy(self.state.policy, self.state.normalizer, np.asarray(obs, np.float32))
+        action = self._greedy(self.state.policy, self.state.embedding, np.asarray(obs, np.float32))
         return np.asarray(action)
 
     # --- reading -------------------------------------------------------------------------------------------------
 
     def moments(self, obs: NDArray[Any]) -> tuple[Floats, Floats]:
         """Mean and log-std of the policy's Gaussian, before any tanh: [B, obs] -> [B, action] each."""
-        mean, log_std = self._moments(self.state.policy, self.state.normalizer, np.asarray(obs, np.float32))
+        mean, log_std = self._moments(self.state.policy, self.state.embedding, np.asarray(obs, np.float32))
         return np.asarray(mean), np.asarray(log_std)
 
     def risk(self, obs: NDArray[Any]) -> tuple[Floats, Floats]:
@@ -189,8 +189,8 @@ class Learner(ABC, Generic[ConfigT, MemoryT]):
         self.state = jax.device_put(restore(self.state, arrays))
         self.gradient_step = int(self.state.step)
 
-    def _act_at_tick(self, policy: Any, normalizer: Any, obs: Any, tick: Any) -> Any:
-        return self._core.act(policy, normalizer, obs, jax.random.fold_in(self._act_key, tick))
+    def _act_at_tick(self, policy: Any, embedding: Any, obs: Any, tick: Any) -> Any:
+        return self._core.act(policy, embedding, obs, jax.random.fold_in(self._act_key, tick))
 
 
 def require_finite(figures: dict[str, NDArray[Any]], first_step: int) -> None:

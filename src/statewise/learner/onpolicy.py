@@ -41,7 +41,8 @@ class OnPolicyLearner(Learner[OnPolicyConfig, LastRows]):
     state: OnPolicyState
 
     def __init__(self, config: OnPolicyConfig, task: TaskFacts) -> None:
-        self.core = OnPolicy(config, task.dims, build_method(config), config.cost_limit(task.episode_steps))
+        limit = config.cost_limit(task.episode_steps)
+        self.core = OnPolicy(config, task.dims, build_method(config), limit, task.proximity)
         super().__init__(config, task, self.core)
         self._update = jax.jit(self._update_rows, donate_argnums=0)
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from statewise.config import MultiplierConfig, SacConfig
+from statewise.config import SacConfig
 from statewise.errors import DivergenceError
 from statewise.learner.base import Floats, Learner, require_finite
 from statewise.methods import build_method
@@ -26,7 +26,7 @@ class SacLearner(Learner[SacConfig, Replay]):
     state: SacState
 
     def __init__(self, config: SacConfig, task: TaskFacts) -> None:
-        self.sac = Sac(config, task.dims, build_method(config), task.reward_scale)
+        self.sac = Sac(config, task.dims, build_method(config), task.reward_scale, task.proximity)
         super().__init__(config, task, self.sac)
         self._compiled = False
         self._observe = jax.jit(self.sac.observe, donate_argnums=0)
@@ -45,9 +45,9 @@ class SacLearner(Learner[SacConfig, Replay]):
         return Replay(self.layout, c.replay_capacity, slack=slack, path=path)
 
     def remember(self, memory: Replay, rows: Floats) -> None:
-        """Add rows to the replay, and their observations to the running statistics where there are any."""
+        """Add rows to the replay, and their observations to what the embedding learns from."""
         super().remember(memory, rows)
-        if self.config.observation_normalization:
+        if self.sac.embed.learns:
             self.state = self._observe(self.state, self.layout.unpack(rows).obs)
 
     def learn(self, memory: Replay) -> dict[str, float]:
@@ -74,10 +74,7 @@ class SacLearner(Learner[SacConfig, Replay]):
         rows = replay.sample(c.seed, 2 * block, (c.block_updates, c.batch_size))
         if not self._cycle_is_due():
             return rows, self._no_dual
-        recent = None
-        if isinstance(c, MultiplierConfig) and c.dual_states == "recent":
-            recent = c.recent_window
-        return rows, replay.sample(c.seed, 2 * block + 1, self._dual_shape, recent=recent)
+        return rows, replay.sample(c.seed, 2 * block + 1, self._dual_shape)
 
     def _cycle_is_due(self) -> bool:
         interval = self.sac.mechanism.dual_interval

@@ -31,13 +31,13 @@ def build(config: AlamConfig) -> Mechanism:
         lam, g = shared.evaluate(state, terms.obs), terms.f - config.tolerance
         linear = config.penalty == "linear"
         penalty = linear_penalty(lam, g) if linear else augmented_penalty(lam, g, state.rho)
-        return shared.scaled(terms.alpha_logp - terms.q + penalty, lam, config)
+        return terms.alpha_logp - terms.q + penalty
 
     def update(state: MultiplierState, inputs: DualInputs, key: Key) -> tuple[MultiplierState, Metrics]:
         """The inner steps, then v and the growth of ρ (Algorithm 1, lines 12-19)."""
         del key
         lam_k = shared.evaluate(state, inputs.obs)
-        v = violation(lam_k, inputs.f - config.tolerance, state.rho, inputs.weight)
+        v = violation(lam_k, inputs.f - config.tolerance, state.rho)
         state, metrics = shared.dual_cycle(config, inner_loss, state, inputs)
         rho = penalty_growth(state.rho, v, config.rho_growth, config.rho_max)
         return state._replace(rho=rho), {**metrics, "violation": v}
@@ -53,7 +53,7 @@ def build(config: AlamConfig) -> Mechanism:
         update=update,
         report=report,
         n_cost_samples=config.n_cost_samples,
-        dual_interval=config.dual_every,
+        dual_interval=config.dual_interval,
         dual_start=config.dual_start,
         dual_batches=config.dual_steps,
     )

@@ -11,8 +11,9 @@ from statewise.types import Array, Batch, Dims, Key, Metrics
 class ActorTerms(NamedTuple):
     """What the actor's loss may depend on, at the states of one minibatch.
 
-    obs [B, obs]; action [B, action], the first of the K; alpha_logp [B] = α log π(a₁|x); q [B] = min_i Q_i(x, a₁);
+    obs [B, obs]; action [B, action], the first of the K; alpha_logp [B] = α log π(a₁|x); q [B] = Q(x, a₁);
     f [B] = F̂(x), zeros where the mechanism asks for no cost samples; cost [B], of the replayed transition.
+    alpha_logp and q come divided by the run's unit of reward (`penalty_unit`), so λ and ρ are multiples of it.
     """
 
     obs: Array
@@ -26,16 +27,15 @@ class ActorTerms(NamedTuple):
 class DualInputs(NamedTuple):
     """M minibatches of a dual cycle under the current policy and cost critics.
 
-    obs [M, B, obs]; f [M, B] = F̂(x); weight [M, B], 0 for states that the cycle leaves out.
+    obs [M, B, obs]; f [M, B] = F̂(x).
     """
 
     obs: Array
     f: Array
-    weight: Array
 
 
 class CostTargetInputs(NamedTuple):
-    """What the cost critics' target may depend on: each [B], but next_qc [E, B] from the target networks."""
+    """What the cost critics' target may depend on: each [B]; next_qc is the target networks', combined."""
 
     cost: Array
     constraint: Array

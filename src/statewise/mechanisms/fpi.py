@@ -12,7 +12,7 @@ from statewise.config import FpiConfig
 from statewise.mechanisms.base import ActorTerms, DualInputs, Mechanism, StepInputs
 from statewise.mechanisms.targets import cost_target
 from statewise.nets import Critic, apply_critic, init_critic
-from statewise.ops.bellman import pessimistic_reward
+from statewise.ops.bellman import combine
 from statewise.ops.feasibility import recovery_target
 from statewise.ops.lagrangian import weighted_mean
 from statewise.optim import make_optimizer
@@ -92,7 +92,7 @@ def build(config: FpiConfig) -> Mechanism:
         """α log π and, by region: −Q; critical (−Q + λ₁g)/(1 + λ₁); infeasible (−Q + λ₂g)/(1 + λ₂); violating −gr."""
         where = regions(terms.cost, terms.f, threshold, state.levels.log_margin)
         lam = where.critical * state.levels.critical + where.infeasible * state.levels.infeasible
-        recovery = pessimistic_reward(apply_critic(state.recovery, terms.obs, terms.action))
+        recovery = combine(apply_critic(state.recovery, terms.obs, terms.action), config.reward_twins)
         weighed = (lam * terms.f - terms.q) / (1.0 + lam)
         return terms.alpha_logp + jnp.where(where.violating > 0.0, -recovery, weighed)
 
@@ -104,7 +104,7 @@ def build(config: FpiConfig) -> Mechanism:
 
     def critic_step(state: FpiState, batch: Batch, next_action: Array) -> tuple[FpiState, Metrics]:
         """Recovery critics towards their targets, and these after them."""
-        next_values = apply_critic(state.recovery_target, batch.next_obs, next_action)
+        next_values = combine(apply_critic(state.recovery_target, batch.next_obs, next_action), config.reward_twins)
         y = recovery_target(batch.cost, batch.terminated, next_values, gamma)
 
         def loss(params: Critic) -> Array:

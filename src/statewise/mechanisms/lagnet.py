@@ -18,7 +18,7 @@ def build(config: LagNetConfig) -> Mechanism:
         """α log π − Q + λ(x)G(x) per state; λ is a constant of the actor."""
         lam = shared.evaluate(state, terms.obs)
         penalty = linear_penalty(lam, terms.f - config.tolerance)
-        return shared.scaled(terms.alpha_logp - terms.q + penalty, lam, config)
+        return terms.alpha_logp - terms.q + penalty
 
     def update(state: MultiplierState, inputs: DualInputs, key: Key) -> tuple[MultiplierState, Metrics]:
         del key
@@ -36,7 +36,7 @@ def build(config: LagNetConfig) -> Mechanism:
         update=update,
         report=report,
         n_cost_samples=config.n_cost_samples,
-        dual_interval=config.dual_every,
+        dual_interval=config.dual_interval,
         dual_start=config.dual_start,
         dual_batches=config.dual_steps,
     )

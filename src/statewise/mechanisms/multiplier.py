@@ -64,11 +64,6 @@ def evaluate(state: MultiplierState, obs: Array, f: Array | None = None) -> Arra
     return apply_multiplier(state.params, obs)
 
 
-def scaled(loss: Array, lam: Array, config: MultiplierConfig) -> Array:
-    """The actor's loss per state, divided by 1 + λ(x) where `per_state_scale` asks for it."""
-    return loss / (1.0 + lam) if config.per_state_scale else loss
-
-
 def dual_cycle(
     config: MultiplierConfig, inner_loss: InnerLoss, state: MultiplierState, inputs: DualInputs
 ) -> tuple[MultiplierState, Metrics]:
@@ -85,8 +80,8 @@ def dual_cycle(
         target = jnp.minimum(target, config.multiplier_max)
         rho_g = jnp.where(lam_k >= config.multiplier_max, jnp.minimum(rho_g, 0.0), rho_g)
 
-    def loss(params: Mlp, obs: Array, rho_g: Array, y: Array, weight: Array) -> Array:
-        return weighted_mean(inner_loss(apply_multiplier(params, obs), rho_g, y), weight)
+    def loss(params: Mlp, obs: Array, rho_g: Array, y: Array) -> Array:
+        return jnp.mean(inner_loss(apply_multiplier(params, obs), rho_g, y))
 
     def step(carry: tuple[Mlp, Any], minibatch: tuple[Array, ...]) -> tuple[tuple[Mlp, Any], Array]:
         params, opt = carry
@@ -94,35 +89,31 @@ def dual_cycle(
         updates, opt = optimizer.update(grads, opt, params)
         return (cast("Mlp", optax.apply_updates(params, updates)), opt), value
 
-    minibatches = (inputs.obs, rho_g, target, inputs.weight)
+    minibatches = (inputs.obs, rho_g, target)
     (params, opt), losses = jax.lax.scan(step, (state.params, state.opt), minibatches)
     new = MultiplierState(params, opt, state.rho)
     lam_new = apply_multiplier(params, inputs.obs)
-    metrics = cycle_metrics(lam_k, lam_new, target, g, state.rho, inputs.weight)
+    metrics = cycle_metrics(lam_k, lam_new, target, g, state.rho)
     return new, {"dual_loss": jnp.mean(losses), **metrics}
 
 
-def cycle_metrics(lam: Array, lam_new: Array, target: Array, g: Array, rho: Array, weight: Array) -> Metrics:
+def cycle_metrics(lam: Array, lam_new: Array, target: Array, g: Array, rho: Array) -> Metrics:
     """How well a cycle did what the dual update asks for, over the states of its minibatches.
 
     lam_change E|Δλ|; target_error_before, _after: RMS distance to the target relative to the target's RMS; cosine
     between Δλ and max(ρG, −λ); leakage: mean Δλ where G < 0; lam_g E|λG|; slackness E|max(G, −λ/ρ)|.
     """
 
-    def mean(x: Array) -> Array:
-        return weighted_mean(x, weight)
-
     def rms(x: Array) -> Array:
-        return jnp.sqrt(mean(jnp.square(x)))
+        return jnp.sqrt(jnp.mean(jnp.square(x)))
 
     change, wanted = lam_new - lam, jnp.maximum(rho * g, -lam)
-    safe = weight * (g < 0.0)
     return {
-        "lam_change": mean(jnp.abs(change)),
+        "lam_change": jnp.mean(jnp.abs(change)),
         "target_error_before": rms(lam - target) / (rms(target) + 1e-8),
         "target_error_after": rms(lam_new - target) / (rms(target) + 1e-8),
-        "cosine": mean(change * wanted) / (rms(change) * rms(wanted) + 1e-12),
-        "leakage": weighted_mean(change, safe),
-        "lam_g": mean(jnp.abs(lam * g)),
-        "slackness": mean(jnp.abs(slack_constraint(lam, g, rho))),
+        "cosine": jnp.mean(change * wanted) / (rms(change) * rms(wanted) + 1e-12),
+        "leakage": weighted_mean(change, (g < 0.0).astype(g.dtype)),
+        "lam_g": jnp.mean(jnp.abs(lam * g)),
+        "slackness": jnp.mean(jnp.abs(slack_constraint(lam, g, rho))),
     }

@@ -11,7 +11,7 @@ from statewise.config import ScalarConfig
 from statewise.mechanisms.base import ActorTerms, DualInputs, Mechanism
 from statewise.mechanisms.multiplier import cycle_metrics
 from statewise.mechanisms.targets import cost_target
-from statewise.ops.lagrangian import linear_penalty, weighted_mean
+from statewise.ops.lagrangian import linear_penalty
 from statewise.types import Array, Dims, Key, Metrics
 
 
@@ -54,12 +54,12 @@ def build(
 
     def update(state: Scalar, inputs: DualInputs, key: Key) -> tuple[Scalar, Metrics]:
         del key
-        f = weighted_mean(inputs.f, inputs.weight)
+        f = jnp.mean(inputs.f)
         g = f - config.tolerance
         new, metrics = move(state, g, f)
         # One state stands for all, as the update knows nothing but means.
         one = (state.lam[None], new.lam[None], jnp.maximum(state.lam + state.rho * g, 0.0)[None], g[None])
-        return new, {**cycle_metrics(*one, state.rho, jnp.ones(1)), "dual_loss": -state.lam * g, **metrics}
+        return new, {**cycle_metrics(*one, state.rho), "dual_loss": -state.lam * g, **metrics}
 
     return Mechanism(
         init=init,
@@ -69,7 +69,7 @@ def build(
         update=update,
         report=report,
         n_cost_samples=config.n_cost_samples,
-        dual_interval=config.dual_every,
+        dual_interval=config.dual_interval,
         dual_start=config.dual_start,
         dual_batches=config.dual_steps,
     )

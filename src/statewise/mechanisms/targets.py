@@ -14,7 +14,7 @@ def cost_target(config: SacConfig) -> Callable[[CostTargetInputs], Array]:
     """The operator that `config.feasibility` names, its discounts closed over."""
 
     def cvf(x: CostTargetInputs) -> Array:
-        return feasibility.cvf_target(x.cost, x.terminated, x.next_qc, config.gamma, floor=config.cost_floor)
+        return feasibility.cvf_target(x.cost, x.terminated, x.next_qc, config.gamma)
 
     def cdf(x: CostTargetInputs) -> Array:
         return feasibility.cdf_target(x.cost, x.terminated, x.next_qc, config.feasibility_gamma)

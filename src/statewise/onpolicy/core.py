@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import optax
 
 from statewise.config import OnPolicyConfig
+from statewise.embedding import Embedding, EmbeddingState
 from statewise.nets import Mlp, apply_mlp, init_mlp
-from statewise.normalizer import Normalizer, init_normalizer, normalize, observe
 from statewise.onpolicy.base import Epoch, GaussianPolicy, Improvement, Progress, moments, shuffled
 from statewise.ops.advantages import gae
 from statewise.ops.surrogates import gaussian_log_prob
@@ -38,7 +38,7 @@ class OnPolicyState(NamedTuple):
     cost_value: Mlp
     opt: dict[str, Any]
     improvement: Any
-    normalizer: Normalizer
+    embedding: EmbeddingState
     running: Array
     episode_cost: Array
     lam: Array
@@ -53,6 +53,13 @@ class OnPolicy:
     improvement: Improvement
     cost_limit: float
     """d_ep, the limit on an episode's cost."""
+    proximity: tuple[int, ...] = ()
+
+    @cached_property
+    def embed(self) -> Embedding:
+        """The map from raw observations to the networks' inputs."""
+        c = self.config
+        return Embedding(self.dims.obs, c.embedding, self.proximity, c.observation_normalization)
 
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:
@@ -62,7 +69,7 @@ class OnPolicy:
     def init(self, key: Key) -> OnPolicyState:
         """A fresh state; J_c is 0 until an episode has ended."""
         keys = jax.random.split(key, 3)
-        sizes = (self.dims.obs, *self.config.hidden)
+        sizes = (self.embed.dim, *self.config.hidden)
         log_std = jnp.full(self.dims.action, self.config.log_std_init, jnp.float32)
         policy = GaussianPolicy(init_mlp(keys[0], (*sizes, self.dims.action)), log_std)
         value, cost_value = init_mlp(keys[1], (*sizes, 1)), init_mlp(keys[2], (*sizes, 1))
@@ -74,7 +81,7 @@ class OnPolicy:
             cost_value=cost_value,
             opt={"value": self.optimizer.init(value), "cost_value": self.optimizer.init(cost_value)},
             improvement=self.improvement.init(policy),
-            normalizer=init_normalizer(self.dims.obs),
+            embedding=self.embed.init(),
             running=jnp.zeros(self.config.num_envs),
             episode_cost=jnp.zeros(()),
             lam=jnp.zeros(()),
@@ -82,29 +89,29 @@ class OnPolicy:
 
     # --- acting --------------------------------------------------------------------------------------------------
 
-    def moments(self, policy: GaussianPolicy, normalizer: Normalizer, obs: Array) -> tuple[Array, Array]:
+    def moments(self, policy: GaussianPolicy, embedding: EmbeddingState, obs: Array) -> tuple[Array, Array]:
         """Mean and log-std of the actions at raw observations: [N, obs] -> [N, action] each."""
-        return moments(policy, self._inputs(normalizer, obs))
+        return moments(policy, self.embed(embedding, obs))
 
-    def act(self, policy: GaussianPolicy, normalizer: Normalizer, obs: Array, key: Key) -> Array:
+    def act(self, policy: GaussianPolicy, embedding: EmbeddingState, obs: Array, key: Key) -> Array:
         """Sample actions, unbounded; an environment takes them clipped to [−1, 1]: [N, obs] -> [N, action]."""
-        mean, log_std = self.moments(policy, normalizer, obs)
+        mean, log_std = self.moments(policy, embedding, obs)
         return mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
 
-    def act_greedily(self, policy: GaussianPolicy, normalizer: Normalizer, obs: Array) -> Array:
+    def act_greedily(self, policy: GaussianPolicy, embedding: EmbeddingState, obs: Array) -> Array:
         """The deterministic policy, the mean clipped to [−1, 1]: [N, obs] -> [N, action]."""
-        return jnp.clip(self.moments(policy, normalizer, obs)[0], -1.0, 1.0)
+        return jnp.clip(self.moments(policy, embedding, obs)[0], -1.0, 1.0)
 
     def risk(self, state: OnPolicyState, obs: Array, key: Key) -> tuple[Array, Array]:
         """The cost's weight λ, the same everywhere, and its value at raw observations: [B, obs] -> [B], [B]."""
         del key
-        f = critic(state.cost_value, self._inputs(state.normalizer, obs))
+        f = critic(state.cost_value, self.embed(state.embedding, obs))
         return jnp.broadcast_to(state.lam, f.shape), f
 
     def values(self, state: OnPolicyState, obs: Array, key: Key) -> tuple[Array, Array]:
         """Values of reward and cost at raw observations: [B, obs] -> [B], [B]."""
         del key
-        x = self._inputs(state.normalizer, obs)
+        x = self.embed(state.embedding, obs)
         return critic(state.value, x), critic(state.cost_value, x)
 
     def backup(
@@ -120,8 +127,8 @@ class OnPolicy:
     def update(self, state: OnPolicyState, batch: Batch, key: Key) -> tuple[OnPolicyState, Metrics]:
         """Learn from an epoch, [T, N] with T in the order of time; returns scalar figures."""
         key_value, key_cost, key_policy = jax.random.split(jax.random.fold_in(key, state.epoch), 3)
-        normalizer = observe(state.normalizer, batch.obs.reshape(-1, self.dims.obs))
-        batch = self._prepare(state.normalizer, batch)
+        embedding = self.embed.observe(state.embedding, batch.obs.reshape(-1, self.dims.obs))
+        batch = self._prepare(state.embedding, batch)
         state = self._count_costs(state, batch)
         value, advantage = self._estimate(state.value, batch, batch.reward)
         cost_value, cost_advantage = self._estimate(state.cost_value, batch, batch.cost)
@@ -133,7 +140,7 @@ class OnPolicy:
             state.improvement, state.policy, epoch, progress, key_policy
         )
         taken = metrics.pop("gradient_steps")
-        state = state._replace(policy=policy, improvement=inner, lam=lam, normalizer=normalizer)
+        state = state._replace(policy=policy, improvement=inner, lam=lam, embedding=embedding)
         state = state._replace(step=state.step + taken, epoch=state.epoch + 1)
         entropy = jnp.sum(policy.log_std + 0.5 * jnp.log(2.0 * jnp.pi * jnp.e))
         figures = {"q_loss": q_loss, "qc_loss": qc_loss, "entropy": entropy, "episode_cost": state.episode_cost}
@@ -171,7 +178,7 @@ class OnPolicy:
         return value, gae(signal, value, next_value, *ends, self.config.gamma, self.config.gae_lambda)
 
     def _epoch(self, policy: GaussianPolicy, batch: Batch, advantage: Array, cost_advantage: Array) -> Epoch:
-        obs = batch.obs.reshape(-1, self.dims.obs)
+        obs = batch.obs.reshape(-1, self.embed.dim)
         action = batch.action.reshape(-1, self.dims.action)
         mean, log_std = moments(policy, obs)
         return Epoch(
@@ -205,16 +212,13 @@ class OnPolicy:
         state = state._replace(**{name: params, "opt": {**state.opt, name: opt}})
         return state, jnp.mean(losses[-c.minibatches :])
 
-    def _prepare(self, normalizer: Normalizer, batch: Batch) -> Batch:
-        """The steps as the networks take them: standardised observations, binary cost."""
-        obs, next_obs = (self._inputs(normalizer, x) for x in (batch.obs, batch.next_obs))
+    def _prepare(self, embedding: EmbeddingState, batch: Batch) -> Batch:
+        """The steps as the networks take them: embedded observations, binary cost."""
+        obs, next_obs = (self.embed(embedding, x) for x in (batch.obs, batch.next_obs))
         return batch._replace(obs=obs, next_obs=next_obs, cost=self._training_cost(batch.cost))
 
     def _training_cost(self, cost: Array) -> Array:
         return (cost > 0.0).astype(jnp.float32) if self.config.binary_cost else cost
-
-    def _inputs(self, normalizer: Normalizer, obs: Array) -> Array:
-        return normalize(normalizer, obs) if self.config.observation_normalization else obs
 
 
 def critic(params: Mlp, inputs: Array) -> Array:

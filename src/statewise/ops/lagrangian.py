@@ -33,11 +33,9 @@ def dual_target(lam: Float[Array, "*B"], g: Float[Array, "*B"], rho: Scalar) -> 
     return jax.nn.relu(lam + rho * g)
 
 
-def violation(
-    lam: Float[Array, "*B"], g: Float[Array, "*B"], rho: Scalar, weight: Float[Array, "*B"]
-) -> Float[Array, ""]:
-    """v = √E[max(G, −λ/ρ)²], the mean taken with `weight` (section III-D)."""
-    return jnp.sqrt(weighted_mean(jnp.square(slack_constraint(lam, g, rho)), weight))
+def violation(lam: Float[Array, "*B"], g: Float[Array, "*B"], rho: Scalar) -> Float[Array, ""]:
+    """v = √E[max(G, −λ/ρ)²] (section III-D)."""
+    return jnp.sqrt(jnp.mean(jnp.square(slack_constraint(lam, g, rho))))
 
 
 def weighted_mean(x: Float[Array, "*B"], weight: Float[Array, "*B"]) -> Float[Array, ""]:

@@ -36,6 +36,16 @@ def _spaces(worlds: NavigationWorlds) -> tuple[Box, Box]:
     return Box(low, high, dtype=np.float64), Box(-1.0, 1.0, (2,), np.float64)
 
 
+def _effective_actions(worlds: NavigationWorlds) -> Box:
+    size = np.array(worlds.robot.effective)
+    return Box(-size, size, dtype=np.float64)
+
+
+def _proximity(worlds: NavigationWorlds) -> tuple[int, ...]:
+    """The entries of the lidars."""
+    return tuple(range(worlds.robot.observed, worlds.obs.shape[1]))
+
+
 class NavigationVectorEnv(SafeVectorEnv):
     """N worlds of a navigation task.
 
@@ -69,6 +79,8 @@ class NavigationVectorEnv(SafeVectorEnv):
             max_episode_steps=rules.max_episode_steps if max_episode_steps is None else max_episode_steps,
             exact_state=True,
             has_constraint=True,
+            effective_action_space=_effective_actions(self.worlds),
+            proximity=_proximity(self.worlds),
             render_mode=render_mode,
             render_fps=round(1.0 / self.worlds.dt),
         )
@@ -142,6 +154,8 @@ class NavigationEnv(gymnasium.Env["NDArray[Any]", "NDArray[Any]"]):
         rules, robot = find_task(task)
         self.worlds = NavigationWorlds(rules, robot, 1, sleep=sleep)
         self.observation_space, self.action_space = _spaces(self.worlds)
+        self.effective_action_space = _effective_actions(self.worlds)
+        self.proximity = _proximity(self.worlds)
         self.render_mode = render_mode
         self.metadata = {"render_modes": ["rgb_array", "human"], "render_fps": round(1.0 / self.worlds.dt)}
         self._looks: dict[str, Any] = {"camera": camera, "show_lidar": show_lidar, "show_cost": show_cost}

@@ -30,6 +30,7 @@ BODY = "agent"
 _RGBA = (1.0, 0.0, 0.0, 1.0)
 _GEOM, _JOINT, _SENSOR = mujoco.mjtGeom, mujoco.mjtJoint, mujoco.mjtSensor
 _ARROW = "pointarrow"
+_POINT_FORCE, _CAR_FORCE = 0.05, 0.02
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,9 @@ class Robot:
 
     timestep: s. build: adds body, joints and actuators to a specification. pose: qpos of (x, y, yaw) at rest, [nq].
     motion: qvel of (v_x, v_y, yaw rate) in the world, [nv]. sensors: (MuJoCo's type, the object's name), in the order
-    of the observation; a quaternion among them is observed as a rotation matrix. quaternion: its place among the
-    readings, if there is one. glides: whether it moves over the floor without touching it.
+    of the observation; a quaternion among them is observed as a rotation matrix. effective: size of each action from
+    which on more of it changes nothing, as the actuator saturates. quaternion: its place among the readings, if there
+    is one. glides: whether it moves over the floor without touching it.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Robot:
     motion: Callable[[float, float, float], Floats]
     sensors: tuple[tuple[Any, Any, str], ...]
     geoms: tuple[str, ...]
+    effective: tuple[float, float]
     quaternion: int | None = None
     glides: bool = False
 
@@ -95,7 +98,12 @@ def _point(spec: mujoco.MjSpec) -> None:
     body.add_geom(name=BODY, type=_GEOM.mjGEOM_SPHERE, size=(0.1, 0, 0), friction=(1.0, 0.01, 0.01), **look)
     body.add_geom(name=_ARROW, type=_GEOM.mjGEOM_BOX, size=(0.05,) * 3, pos=(0.1, 0.0, 0.0), **look)
     body.add_site(name=BODY, size=(0.032,) * 3, rgba=(0.0, 0.0, 0.0, 0.0))
-    force = {"ctrllimited": True, "ctrlrange": (-1.0, 1.0), "forcelimited": True, "forcerange": (-0.05, 0.05)}
+    force = {
+        "ctrllimited": True,
+        "ctrlrange": (-1.0, 1.0),
+        "forcelimited": True,
+        "forcerange": (-_POINT_FORCE, _POINT_FORCE),
+    }
     spec.add_actuator(
         name="x", target=BODY, trntype=mujoco.mjtTrn.mjTRN_SITE, gear=(0.3, 0.0, 0.0, 0.0, 0.0, 0.0), **force
     )
@@ -140,7 +148,7 @@ def _car(spec: mujoco.MjSpec) -> None:
             ctrllimited=True,
             ctrlrange=(-1.0, 1.0),
             forcelimited=True,
-            forcerange=(-0.02, 0.02),
+            forcerange=(-_CAR_FORCE, _CAR_FORCE),
         )
 
 
@@ -179,7 +187,17 @@ _FRAME = (
     (_SENSOR.mjSENS_MAGNETOMETER, _SITE, BODY),
 )
 
-POINT = Robot("Point", 0.002, _point, _point_pose, _point_motion, _FRAME, (BODY, _ARROW), glides=True)
+POINT = Robot(
+    "Point",
+    0.002,
+    _point,
+    _point_pose,
+    _point_motion,
+    _FRAME,
+    (BODY, _ARROW),
+    (_POINT_FORCE, 1.0),  # the turning actuator steers to a rate, so that its force depends on more than the action
+    glides=True,
+)
 CAR = Robot(
     "Car",
     0.004,
@@ -192,6 +210,7 @@ CAR = Robot(
         (_SENSOR.mjSENS_BALLQUAT, mujoco.mjtObj.mjOBJ_JOINT, "rear"),
     ),
     (BODY, "back_bumper", "back_connector", "front_bumper", "front_connector", "left", "right", "rear"),
+    (_CAR_FORCE, _CAR_FORCE),
     quaternion=15,
 )
 ROBOTS = {robot.name: robot for robot in (POINT, CAR)}
