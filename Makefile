@@ -12,7 +12,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OLD := $(VENV)-mujoco-3.3.7
 
-TASK ?= SafetyHalfCheetahVelocity-v1
+TASK ?= SafetyPointGoal1-v0
 ROOT ?= runs/demo
 
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -57,7 +57,7 @@ wheels:
 	  rm -rf $(VENV)-wheel && $$python -m venv $(VENV)-wheel && \
 	  $(VENV)-wheel/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl && \
 	  $(VENV)-wheel/bin/python --version && \
-	  $(VENV)-wheel/bin/statewise train sac-alam SafetySwimmerVelocity-v1 --preset quick --total-steps 3000 \
+	  $(VENV)-wheel/bin/statewise train sac-alam SafetySwimmerVelocity-v1 --total-steps 3000 \
 	    --warmup-steps 1000 --eval-interval 3000 --eval-envs 1 --root dist/runs --overwrite || exit 1; \
 	done
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from statewise import Agent
 from statewise.config import (
+    AlamConfig,
     FpiConfig,
     LagConfig,
     MultiplierConfig,
@@ -68,7 +69,8 @@ SETTINGS: dict[type[RunConfig], dict[str, Any]] = {
         "feasibility_gamma": 0.95,
         "cost_threshold": 0.3,  # 0.95^23: no speed needs more than 10 steps to stop, so all danger is nearer
     },
-    MultiplierConfig: {"multiplier_learning_rate": 1e-3, "dual_pace": 100.0},
+    MultiplierConfig: {"multiplier_learning_rate": 1e-3},
+    AlamConfig: {"dual_interval": 50},  # 100 inner steps in 1000 gradient steps, as LagNet has
     ScalarConfig: {"cost_threshold": 0.1},  # of the mean over all states, most of which are in no danger
     LagConfig: {"lambda_learning_rate": 2e-2},
     PidConfig: {"pid_kp": 10.0, "pid_ki": 0.1, "pid_kd": 10.0},  # values of reward are some 20 times those of F
@@ -220,7 +222,7 @@ def train(method: str, seed: int, root: Path, **changes: Any) -> Agent:
     """An agent trained on the problem with the settings of this file."""
     families = [fields for family, fields in SETTINGS.items() if issubclass(METHODS[method].config, family)]
     settings = {name: value for fields in families for name, value in fields.items()}
-    return Agent(method, Braking, root=root, seed=seed, **{**settings, **changes}).learn()
+    return Agent(method, Braking, preset="paper", root=root, seed=seed, **{**settings, **changes}).learn()
 
 
 HEADER = """# Braking before a wall

@@ -24,6 +24,7 @@ import numpy as np
 METHOD = "sac-alam"
 TASK = "SafetyHalfCheetahVelocity-v1"
 SETTINGS: dict[str, Any] = {
+    "preset": "paper",
     "total_steps": 2_400,
     "num_envs": 2,
     "threads": 1,

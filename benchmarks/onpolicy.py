@@ -30,7 +30,7 @@ class Run:
     """A method's worlds and learner, and the seconds of each epoch."""
 
     def __init__(self, method: str, task: str, root: Path) -> None:
-        config = make_config(method)
+        config = make_config(method, "paper")
         env, spare = (make_vector(task, config.num_envs) for _ in range(2))
         learner = make_learner(config, env)
         assert isinstance(learner, OnPolicyLearner)

@@ -68,7 +68,7 @@ def loop_against_parts(root: Path, blocks: int) -> dict[str, float]:
 
 def sac_config(method: str, **fields: Any) -> SacConfig:
     """`make_config` for a method on SAC."""
-    config = make_config(method, **fields)
+    config = make_config(method, "paper", **fields)
     assert isinstance(config, SacConfig)
     return config
 

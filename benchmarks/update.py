@@ -2,8 +2,10 @@
 
     python benchmarks/update.py                              # a few minutes on two quiet cores
     python benchmarks/update.py --repeats 15 --output DIR    # also writes DIR/update.json and DIR/update.md
+    python benchmarks/update.py --preset standard            # in the recipe's shape; update-standard.* with --output
 
-Sizes: observation 60, action 2, two hidden layers of 256, batch 256, K = 5, RAD. The yardstick is a 1280x256x256
+Sizes: observation 60, action 2, batch 256, K = 5; two hidden layers of 256 (`paper`) or of 128 behind 96 embedded
+inputs more (`standard`, whose 48 lidar entries are those of PointGoal1). The yardstick is a 1280x256x256
 float32 product, timed before and after every block of gradient steps, so that both see the same load; a ratio is that
 of 200 gradient steps to the yardstick, and every figure is the median over the repeats.
 """
@@ -25,9 +27,11 @@ from statewise.config import DualConfig, FpiConfig, MultiplierConfig, SacConfig
 from statewise.methods import METHODS, build_method
 from statewise.runtime import compiler_options
 from statewise.sac import Sac, SacState
+from statewise.spec import make_config
 from statewise.types import Array, Batch, Dims, Key
 
 DIMS = Dims(obs=60, action=2)
+PROXIMITY = tuple(range(12, 60))
 BLOCK = 40
 """Gradient steps of one compiled block."""
 BLOCKS = 5
@@ -54,13 +58,13 @@ class Row(NamedTuple):
 # --- operations ------------------------------------------------------------------------------------------------------
 
 
-def operations(config: SacConfig, samples: int) -> float:
+def operations(config: SacConfig, samples: int, inputs: int) -> float:
     """Floating-point operations of one gradient step, matrix products only; a multiply-add counts as two.
 
-    With B states, layers o -> h -> h -> out, and `samples` = K, 0 where the actor's loss has no F̂.
+    With B states, `inputs` = o behind the embedding, layers o -> h -> h -> out, and `samples` = K, 0 where the actor's loss has no F̂.
     """
     batch, (h1, h2) = config.batch_size, config.hidden
-    o, a = DIMS.obs, DIMS.action
+    o, a = inputs, DIMS.action
     inner = h1 * h2
     policy = o * h1 + inner + h2 * 2 * a
     # Backward needs the gradient of every weight, and that of the inputs of every layer but the first.
@@ -76,13 +80,13 @@ def operations(config: SacConfig, samples: int) -> float:
     f = policy + 2 * (features + samples * values)
     dual = 0.0
     if isinstance(config, DualConfig):
-        dual = config.dual_steps * f / config.dual_every
+        dual = config.dual_steps * f / config.dual_interval
     if isinstance(config, MultiplierConfig):
         multiplier = o * h1 + inner + h2
         step += multiplier
         # A minibatch of the cycle: λ before and after, and one training step of the multiplier network.
         training = 2 * multiplier + (inner + h2)
-        dual += config.dual_steps * (2 * multiplier + training) / config.dual_every
+        dual += config.dual_steps * (2 * multiplier + training) / config.dual_interval
     if isinstance(config, FpiConfig):
         # Recovery critics: targets, training, and the actor's loss through them; then F̂ of the new policy.
         step += 2 * (features + values) + 2 * critic_training + 2 * (features + 2 * values) + f
@@ -131,9 +135,9 @@ def random_batch(rng: np.random.Generator, *shape: int) -> Batch:
     )
 
 
-def sac_config(name: str) -> SacConfig:
-    """A method's default configuration."""
-    config = METHODS[name].config()
+def sac_config(name: str, preset: str) -> SacConfig:
+    """A method's configuration by a preset."""
+    config = make_config(name, preset)
     assert isinstance(config, SacConfig)
     return config
 
@@ -141,9 +145,9 @@ def sac_config(name: str) -> SacConfig:
 class Learner:
     """One method's compiled block, its state, and how often it was traced."""
 
-    def __init__(self, name: str) -> None:
-        self.config = sac_config(name)
-        self.sac = Sac(self.config, DIMS, build_method(self.config))
+    def __init__(self, name: str, preset: str) -> None:
+        self.config = sac_config(name, preset)
+        self.sac = Sac(self.config, DIMS, build_method(self.config), proximity=PROXIMITY)
         self.traces = 0
         mechanism, size = self.sac.mechanism, self.config.batch_size
         cycles = -(-BLOCK // mechanism.dual_interval) if mechanism.dual_interval else 1
@@ -179,7 +183,7 @@ def rows(learners: dict[str, Learner]) -> list[Row]:
     """The table of methods; ratios are medians of the ratios within each repeat."""
     result = []
     for name, learner in learners.items():
-        flop = operations(learner.config, learner.sac.mechanism.n_cost_samples)
+        flop = operations(learner.config, learner.sac.mechanism.n_cost_samples, learner.sac.inputs.obs)
         ratio = median(learner.ratios)
         to_sac = [own / sac for own, sac in zip(learner.times, learners["sac"].times, strict=True)]
         result.append(
@@ -294,12 +298,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time of one gradient step of every method.")
     parser.add_argument("--repeats", type=int, default=7, help="interleaved repeats of each measurement")
     parser.add_argument("--output", type=Path, help="directory for update.json and update.md")
+    parser.add_argument("--preset", choices=["paper", "standard"], default="paper")
     args = parser.parse_args()
     if args.repeats < 1:
         parser.error(f"--repeats: {args.repeats} is not allowed; it must be at least 1")
 
     product = matrix_product()
-    learners = {name: Learner(name) for name in METHODS if issubclass(METHODS[name].config, SacConfig)}
+    learners = {name: Learner(name, args.preset) for name in METHODS if issubclass(METHODS[name].config, SacConfig)}
     for _ in range(args.repeats):
         for learner in learners.values():
             learner.repeat(product)
@@ -311,8 +316,9 @@ def main() -> None:
     if args.output is not None:
         args.output.mkdir(parents=True, exist_ok=True)
         figures = {"methods": [r._asdict() for r in table], "parts_ms": shares, "product_gflops": gflops}
-        (args.output / "update.json").write_text(json.dumps(figures, indent=2) + "\n")
-        (args.output / "update.md").write_text(text)
+        name = "update" if args.preset == "paper" else f"update-{args.preset}"
+        (args.output / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n")
+        (args.output / f"{name}.md").write_text(text)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A navigation task of one's own: patrol between two posts and keep off the buttons.
 
-Run from this folder: `statewise train sac-alam custom_navigation_task:PatrolPoint-v0 --preset quick`.
+Run from this folder: `statewise train sac-alam custom_navigation_task:PatrolPoint-v0`.
 """
 
 from __future__ import annotations
