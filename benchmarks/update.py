@@ -61,7 +61,8 @@ class Row(NamedTuple):
 def operations(config: SacConfig, samples: int, inputs: int) -> float:
     """Floating-point operations of one gradient step, matrix products only; a multiply-add counts as two.
 
-    With B states, `inputs` = o behind the embedding, layers o -> h -> h -> out, and `samples` = K, 0 where the actor's loss has no F̂.
+    With B states, `inputs` = o behind the embedding, layers o -> h -> h -> out, and `samples` = K, 0 where the actor's
+    loss has no F̂.
     """
     batch, (h1, h2) = config.batch_size, config.hidden
     o, a = inputs, DIMS.action

@@ -1,4 +1,4 @@
-"""The fields beyond the paper, through whole runs: what a policy sees, what its actions span, how long episodes last."""
+"""The fields beyond the paper in whole runs: what a policy sees, what its actions span, how long episodes last."""
 
 from __future__ import annotations
 
