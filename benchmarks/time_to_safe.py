@@ -105,8 +105,8 @@ def main() -> None:
     lines += [
         "",
         "OmniSafe's published SAC-Lag ends at return 21.5, cost 19.2 after 3·10⁶ steps, so by its own figures it never",
-        f"gets there; those steps take {hours:.1f} h at the {PEER_RATE:.0f} steps a second of [peers.md](peers.md), measured",
-        "on another machine: an extrapolation.",
+        f"gets there; those steps take {hours:.1f} h at the {PEER_RATE:.0f} steps a second of [peers.md](peers.md),",
+        "which were measured on another machine: an extrapolation.",
     ]
     write_text_atomic(RESULTS, "\n".join(lines) + "\n")
 

@@ -7,7 +7,13 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-SHOWN = {"return": "return {:.1f}", "cost": "cost {:.2f}", "lam": "λ {:.3g}", "rho": "ρ {:.2f}"}
+SHOWN = {
+    "return": "return {:.1f}",
+    "cost": "cost {:.2f}",
+    "f_bias": "F̂ bias {:+.2f}",
+    "lam": "λ {:.3g}",
+    "rho": "ρ {:.3g}",
+}
 """Columns of the metrics that are shown, and how."""
 
 PLAIN_SECONDS = 10.0

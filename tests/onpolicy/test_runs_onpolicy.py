@@ -192,3 +192,20 @@ def test_episodes_lost_at_a_resume_are_lost_to_the_cost_as_well(tmp_path: Path) 
     rows = table.filter(table["phase"] == "train")
     assert rows["step"].to_list() == [64, 128, 192]
     np.testing.assert_allclose(rows["episode_cost"].to_numpy(), rows["cost"].to_numpy(), rtol=1e-6)
+
+
+# --- what the networks see ---------------------------------------------------------------------------------------
+
+
+@each_method
+@pytest.mark.parametrize(("kind", "inputs"), [("powers", 4), ("quantiles", 18)])
+def test_on_policy_methods_take_the_same_embedding(method: str, kind: str, inputs: int, tmp_path: Path) -> None:
+    fields = {**TINY, "embedding": kind, "proximity": [1]}
+    whole = Agent(method, stretched, root=tmp_path / "whole", **fields).learn()
+    assert whole._learner.state.embedding.statistics.mean.shape == (inputs,)
+    begun = Agent(method, stretched, root=tmp_path / "begun", **fields)
+    with pytest.raises(Stopped):
+        begun.learn(listeners=(stop_behind(64),))
+    resumed = Agent.load(folder(begun), stretched).learn()
+    assert files(resumed) == files(whole)
+    np.testing.assert_array_equal(resumed.predict(OBS), whole.predict(OBS))

@@ -182,7 +182,7 @@ def _conclude(run: Path, agent: Agent) -> None:
     rows = metrics.read(RunFolder(run).metrics_path)
     last = rows.filter(rows["phase"] == "eval").row(-1, named=True)
     print(f"run      {run}")
-    print(f"policy   step {last['step']:,}: {_figures_line(last)}")
+    print(f"policy   step {last['step']:,}: {_figures_line(last)}, F̂ bias {last['f_bias']:+.2f}")
     print(f"picture  {run_picture(run, frames=_frames(agent))}")
     full = make_config(config.method, "paper")
     hours = _hours(run, config, full)
