@@ -7,7 +7,15 @@ from typing import Any, Literal
 
 from statewise.config.base import RunConfig
 from statewise.config.onpolicy import OnPolicyConfig
-from statewise.config.sac import AlamConfig, AsacConfig, LagNetConfig, MultiplierConfig, SacConfig
+from statewise.config.sac import (
+    AlamConfig,
+    AlamGaConfig,
+    AsacConfig,
+    LagConfig,
+    LagNetConfig,
+    MultiplierConfig,
+    SacConfig,
+)
 
 Preset = Literal["standard", "paper", "demo"]
 DEFAULT_PRESET: Preset = "standard"
@@ -39,7 +47,10 @@ _STANDARD: dict[type[RunConfig], dict[str, Any]] = {
     OnPolicyConfig: {"epoch_steps": 19_200},
     MultiplierConfig: {"multiplier_learning_rate": 1e-3, "multiplier_max": 0.4},
     AlamConfig: {"dual_steps": 50, "rho_init": 0.03, "rho_growth": 1.0},
-    LagNetConfig: {"dual_interval": 4},
+    # Ascent takes its step whatever the distance to go, so that it overshoots at the regression's rate.
+    AlamGaConfig: {"multiplier_learning_rate": 1e-4},
+    LagNetConfig: {"dual_interval": 4, "multiplier_learning_rate": 1e-4},
+    LagConfig: {"lambda_learning_rate": 1e-3},
     AsacConfig: {"rho_init": 0.03, "rho_growth": 1.0},
 }
 
