@@ -34,7 +34,7 @@ RowListener = Callable[[dict[str, float | str]], None]
 
 
 BIASED_EVALUATIONS = 3
-"""Evaluations in a row whose F̂ is off by more than d before the run warns of it."""
+"""Evaluations in a row at the end of a run whose F̂ is off by more than d before it warns of that."""
 
 
 class Interrupted(Exception):
@@ -99,6 +99,7 @@ class Trainer:
                     if stop_requested() and self.step < total:
                         self.save()
                         raise Interrupted(f"stopped at step {self.step:,}; resume to go on")
+            self._warn_of_bias()
         except DivergenceError as error:
             self._report_failure(error)
             raise
@@ -154,7 +155,8 @@ class Trainer:
             figures = evaluation_figures(played)
             seen = {**self.probe.figures(), **experience.figures(self.learner)}
         self._write({"phase": "eval", **figures, **seen})
-        self._warn_of_bias(seen["f_bias"])
+        off = self.step >= c.learning_starts and abs(seen["f_bias"]) > c.tolerance
+        self._biased = self._biased + 1 if off else 0
         safe = figures["cost"] <= c.cost_limit(self.eval_env.max_episode_steps)
         rank = (safe, figures["return"] if safe else -figures["cost"])
         improved = self.best is None or rank > self.best
@@ -162,15 +164,12 @@ class Trainer:
             self.best, self.best_step = rank, self.step
         return improved
 
-    def _warn_of_bias(self, bias: float) -> None:
-        """Say once that F̂ is wrong by more than d, when that was so in some evaluations one after the other."""
-        d = self.config.tolerance
-        off = self.step >= self.config.learning_starts and abs(bias) > d
-        self._biased = self._biased + 1 if off else 0
-        if self._biased == BIASED_EVALUATIONS and isinstance(self.config, SacConfig):
+    def _warn_of_bias(self) -> None:
+        """Say that F̂ is wrong by more than d, where that was so in the last evaluations, one after the other."""
+        if self._biased >= BIASED_EVALUATIONS and isinstance(self.config, SacConfig):
             self.progress.say(
-                f"F̂ is off by {bias:+.2f} against Monte Carlo, and was by more than d = {d:g} in the last"
-                f" {BIASED_EVALUATIONS} evaluations: it and λ say little about where this policy is at risk"
+                f"F̂ is off by more than d = {self.config.tolerance:g} against Monte Carlo in the last {self._biased}"
+                " evaluations (f_bias in the metrics): it and λ say little about where this policy is at risk"
             )
 
     def _mark_best(self) -> None:
@@ -240,6 +239,7 @@ class Trainer:
             "pending_blocks": self._blocks,
             "best": None if self.best is None else list(self.best),
             "best_step": self.best_step,
+            "biased": self._biased,
         }
 
     def _open_files(self, *, restore: bool) -> None:
@@ -266,6 +266,7 @@ class Trainer:
         self._blocks = metadata["pending_blocks"]
         self.best = None if metadata["best"] is None else tuple(metadata["best"])
         self.best_step = metadata["best_step"]
+        self._biased = metadata["biased"]
         self._mark_best()  # the process may have died between writing the checkpoint and marking it
         self._last_row = (self.step, time.monotonic())
         if not self.env.exact_state:
