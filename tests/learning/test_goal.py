@@ -17,7 +17,10 @@ SEED = 6_000_003
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_sac_alam_is_safer_than_sac_and_reaches_goals(tmp_path: Path) -> None:
-    """SEEDS"""
+    """Seeds 0 to 4 of SAC-ALaM, sampled policy: return 13.5, 13.4, 11.9, 8.7, 12.4 at cost 5.3, 11.9, 8.4, 8.1, 15.1.
+
+    SAC has 26.0 at 55.1. The deterministic policy is as good on average, but one of the five parks at a cost of 54.
+    """
     fields = {"total_steps": STEPS, "eval_interval": STEPS, "checkpoint_interval": STEPS, "threads": 1}
     played = {
         method: Agent(method, TASK, root=tmp_path, **fields).learn().evaluate(16, SEED, deterministic=False)
@@ -25,4 +28,4 @@ def test_sac_alam_is_safer_than_sac_and_reaches_goals(tmp_path: Path) -> None:
     }
     assert played["sac-alam"]["return"] > 4.0
     assert played["sac"]["cost"] > 25.0
-    assert played["sac-alam"]["cost"] < 0.6 * played["sac"]["cost"]
+    assert played["sac-alam"]["cost"] < 0.5 * played["sac"]["cost"]
