@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def test_sac_alam_is_safer_than_sac_and_reaches_goals(tmp_path: Path) -> None:
 
     SAC has 26.0 at 55.1. The deterministic policy is as good on average, but one of the five parks at a cost of 54.
     """
-    fields = {"total_steps": STEPS, "eval_interval": STEPS, "checkpoint_interval": STEPS, "threads": 1}
+    fields: dict[str, Any] = {"total_steps": STEPS, "eval_interval": STEPS, "checkpoint_interval": STEPS, "threads": 1}
     played = {
         method: Agent(method, TASK, root=tmp_path, **fields).learn().evaluate(16, SEED, deterministic=False)
         for method in ("sac-alam", "sac")
