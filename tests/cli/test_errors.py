@@ -38,7 +38,7 @@ def complaint(argv: list[str], capsys: pytest.CaptureFixture[str], status: int =
         ("train sac-alam X --zeta low", ["--zeta", "'low'", "a number or None"]),
         ("train sac-alam X --optimizer sgd", ["--optimizer", "'sgd'", "'rad', 'adam'"]),
         ("train sac-alam X --seed", ["--seed", "missing"]),
-        ("train sac-alam X --rho-max 0.5", ["rho_max", "0.5", "rho_init"]),
+        ("train sac-alam X --rho-max 0.01", ["rho_max", "0.01", "rho_init"]),
         ("train sac-alam X --preset slow", ["'slow'", "standard, paper, demo"]),
         ("train sac X --rho-max 2", ["--rho-max", "no such option"]),
         (f"train sac {TASK} --constraint nowhere:h", ["constraint", "'nowhere:h'", "module:function"]),
