@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from statewise.config import RunConfig
 from statewise.normalizer import Normalizer, init_normalizer, normalize, observe
 from statewise.types import Array
 
@@ -91,6 +92,11 @@ class Embedding:
         if self.kind == "quantiles":
             return jnp.concatenate([obs, positions(obs, state.edges)], axis=-1)
         return obs
+
+
+def make_embedding(config: RunConfig, obs_dim: int, proximity: tuple[int, ...]) -> Embedding:
+    """The embedding that a configuration asks for; `proximity` as the task has it."""
+    return Embedding(obs_dim, config.embedding, proximity, config.observation_normalization)
 
 
 def positions(obs: Array, edges: Array) -> Array:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from statewise.config import SacConfig
-from statewise.embedding import Embedding, EmbeddingState
+from statewise.embedding import Embedding, EmbeddingState, make_embedding
 from statewise.mechanisms.base import ActorTerms, CostTargetInputs, DualInputs, Mechanism, StepInputs
 from statewise.nets import (
     Critic,
@@ -71,8 +71,7 @@ class Sac:
     @cached_property
     def embed(self) -> Embedding:
         """The map from raw observations to the networks' inputs."""
-        c = self.config
-        return Embedding(self.dims.obs, c.embedding, self.proximity, c.observation_normalization)
+        return make_embedding(self.config, self.dims.obs, self.proximity)
 
     @cached_property
     def inputs(self) -> Dims:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from statewise.config import OnPolicyConfig
-from statewise.embedding import Embedding, EmbeddingState
+from statewise.embedding import Embedding, EmbeddingState, make_embedding
 from statewise.nets import Mlp, apply_mlp, init_mlp
 from statewise.onpolicy.base import Epoch, GaussianPolicy, Improvement, Progress, moments, shuffled
 from statewise.ops.advantages import gae
@@ -58,8 +58,7 @@ class OnPolicy:
     @cached_property
     def embed(self) -> Embedding:
         """The map from raw observations to the networks' inputs."""
-        c = self.config
-        return Embedding(self.dims.obs, c.embedding, self.proximity, c.observation_normalization)
+        return make_embedding(self.config, self.dims.obs, self.proximity)
 
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:

@@ -1,0 +1,110 @@
+"""What `recipe.py` runs: the tasks, the ingredients that are taken away, and the runs of each of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from statewise.config import OnPolicyConfig
+from statewise.methods import METHODS
+
+STEPS, ON_POLICY_STEPS = 400_000, 1_000_000
+EPISODES = 20
+EPISODE_SEED = 5_000_003
+"""Seed of the episodes behind the tables, far from those of the evaluations in training."""
+
+GOAL, CHEETAH = "SafetyPointGoal1-v0", "SafetyHalfCheetahVelocity-v1"
+TASKS = (
+    GOAL,
+    "SafetyPointGoal2-v0",
+    "SafetyPointCircle1-v0",
+    "SafetyPointCircle2-v0",
+    "SafetyPointButton1-v0",
+    "SafetyCarGoal1-v0",
+    "SafetyCarCircle1-v0",
+    CHEETAH,
+    "SafetyHopperVelocity-v1",
+    "SafetySwimmerVelocity-v1",
+)
+PUBLISHED: dict[str, tuple[str, str]] = {
+    GOAL: ("25.3 / 28.0", "none"),
+    "SafetyPointGoal2-v0": ("8.6 / 25.0", "none"),
+    "SafetyPointCircle1-v0": ("83.7 / 12.8", "75.2 / 4.5"),
+    "SafetyPointButton1-v0": ("9.5 / 25.0", "none above 0"),
+    "SafetyCarGoal1-v0": ("27.3 / 9.5", "none"),
+    "SafetyCarCircle1-v0": ("34.4 / 5.0", "34.4 / 2.3"),
+    CHEETAH: ("2,965 / 2.4", "2,965 / 2.4"),
+    "SafetyHopperVelocity-v1": ("1,716 / 7.5", "1,646 / 0.4"),
+    "SafetySwimmerVelocity-v1": ("91 / 19", "77.5 / 1.0"),
+}
+"""Best return / cost in OmniSafe's own tables among the methods whose cost is at most 30, and at most 5."""
+
+WITHOUT: dict[str, dict[str, Any]] = {
+    "lidar powers": {"embedding": "none"},
+    "mean of the cost twins (the maximum)": {"cost_twins": "max"},
+    "mean of the reward twins (the minimum)": {"reward_twins": "min"},
+    "a unit (λ, ρ in plain reward)": {"penalty_unit": "one"},
+    "ρ in keeping with it (ρ₀ = 1, growing)": {"rho_init": 1.0, "rho_growth": 1.01},
+    "a cap on λ": {"multiplier_max": None},
+    "50 inner steps of rate 10⁻³ (5 of 10⁻⁵)": {"dual_steps": 5, "multiplier_learning_rate": 1e-5},
+    "standardised observations": {"observation_normalization": False},
+    "the effective span of actions": {"action_span": "space"},
+    "τ = 0.03 (0.005)": {"tau": 0.005},
+    "ζ fixed (annealed)": {"zeta": None},
+    "powers (quantiles, nothing declared)": {"embedding": "quantiles"},
+    "long training episodes (250 steps)": {"episode_steps": 250},
+    "α₀ = 0.02 (1)": {"alpha_init": 1.0},
+    "a rate of 5·10⁻⁴ (10⁻⁴)": {"learning_rate": 1e-4},
+    "64 environments (8, half a gradient step each)": {"num_envs": 8, "update_ratio": 0.5, "total_steps": 50_000},
+    "a small network (256 units)": {"hidden": (256, 256)},
+}
+"""Ingredients of the recipe, and what stands in their place: the paper's, or an alternative."""
+
+
+class Job(NamedTuple):
+    """A run: what distinguishes it from `standard`, the method, the task, the seed, the fields that are changed."""
+
+    label: str
+    method: str
+    task: str
+    seed: int
+    fields: dict[str, Any]
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        return self.label, self.method, self.task, self.seed
+
+
+def job(method: str, task: str, seed: int, label: str = "standard", **fields: Any) -> Job:
+    return Job(label, method, task, seed, {"total_steps": STEPS, **fields})
+
+
+def jobs_of_tasks() -> list[Job]:
+    """SAC-ALaM with two seeds (three on Goal1) beside one of SAC."""
+    methods = (("sac-alam", 0), ("sac", 0), ("sac-alam", 1))
+    return [*(job(method, task, seed) for method, seed in methods for task in TASKS), job("sac-alam", GOAL, 2)]
+
+
+def jobs_of_ablation() -> list[Job]:
+    """Each ingredient taken away: two seeds on Goal1, one on HalfCheetah."""
+    runs = [(GOAL, 0), (GOAL, 1), (CHEETAH, 0)]
+    whole = [job("sac-alam", task, seed) for task, seed in runs]
+    return [*whole, *(job("sac-alam", *run, name, **fields) for run in runs for name, fields in WITHOUT.items())]
+
+
+def jobs_of_methods() -> list[Job]:
+    """All methods, two seeds on two tasks; on-policy ones take as many steps as the others' time buys."""
+    steps = {name: ON_POLICY_STEPS if issubclass(METHODS[name].config, OnPolicyConfig) else STEPS for name in METHODS}
+    return [
+        job(method, task, seed, total_steps=steps[method])
+        for seed in (0, 1)
+        for task in (GOAL, CHEETAH)
+        for method in METHODS
+    ]
+
+
+TABLES: dict[str, Callable[[], list[Job]]] = {
+    "tasks": jobs_of_tasks,
+    "ablation": jobs_of_ablation,
+    "methods": jobs_of_methods,
+}

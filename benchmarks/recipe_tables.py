@@ -1,0 +1,175 @@
+"""The tables and pictures of `recipe.py`, made of the results that it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import polars as pl
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from recipe_jobs import CHEETAH, EPISODES, GOAL, PUBLISHED, STEPS, TASKS, WITHOUT
+
+from statewise.figures import COLOURS
+from statewise.files import write_text_atomic
+from statewise.methods import METHODS
+
+RESULTS = Path(__file__).parent / "results"
+RUNS, CURVES = RESULTS / "recipe.csv", RESULTS / "recipe-curves.csv"
+
+
+def read(path: Path) -> pl.DataFrame:
+    return pl.read_csv(path, infer_schema_length=None)
+
+
+def table_of_tasks(runs: pl.DataFrame) -> list[str]:
+    """Return / cost a seed beside plain SAC's and the published."""
+    lines = [
+        "| task | SAC-ALaM, by seed | sampled policy | best checkpoint | bias of F̂ | λ 10, 50, 90 % | unit | SAC "
+        "| published, cost ≤ 30 | cost ≤ 5 | minutes |",
+        "|---" * 11 + "|",
+    ]
+    for task in TASKS:
+        ours, sac = (
+            runs.filter((pl.col("task") == task) & (pl.col("method") == method)).sort("seed")
+            for method in ("sac-alam", "sac")
+        )
+        if not len(ours):
+            continue
+        published = PUBLISHED.get(task, ("–", "–"))
+        cells = [
+            task.removeprefix("Safety"),
+            *(pairs(ours, prefix) for prefix in ("", "sampled_", "best_")),
+            "; ".join(f"{x:+.2f}" for x in ours["f_bias"]),
+            "; ".join(", ".join(f"{row[q]:.2g}" for q in ("lam_q10", "lam_q50", "lam_q90")) for row in ours.to_dicts()),
+            "; ".join(f"{x:.2g}" for x in ours["unit"]),
+            pairs(sac, ""),
+            *published,
+            f"{ours['minutes'].median():.1f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def table_of_ablation(runs: pl.DataFrame) -> list[str]:
+    """Return / cost by ingredient that is taken away."""
+    lines = [
+        "| without (instead) | PointGoal1, by seed | sampled policy | bias of F̂ | λ 50 % | HalfCheetah | bias of F̂ |",
+        "|---" * 7 + "|",
+    ]
+    for name in ("standard", *WITHOUT):
+        here = runs.filter((pl.col("label") == name) & (pl.col("method") == "sac-alam"))
+        goal = here.filter((pl.col("task") == GOAL) & (pl.col("seed") < 2)).sort("seed")
+        cheetah = here.filter((pl.col("task") == CHEETAH) & (pl.col("seed") == 0))
+        if not len(here):
+            continue
+        cells = [
+            "nothing: `standard`" if name == "standard" else name,
+            pairs(goal, ""),
+            pairs(goal, "sampled_"),
+            "; ".join(f"{x:+.2f}" for x in goal["f_bias"]),
+            "; ".join(f"{x:.2g}" for x in goal["lam_q50"]),
+            pairs(cheetah, ""),
+            "; ".join(f"{x:+.2f}" for x in cheetah["f_bias"]),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def table_of_methods(runs: pl.DataFrame) -> list[str]:
+    """Return / cost, swings and violations in training by method."""
+    lines = []
+    for task in (GOAL, CHEETAH):
+        lines += [
+            f"**{task}**",
+            "",
+            "| method | return / cost, by seed | sampled policy | mean Δcost between evaluations | mean Δreturn "
+            "| violations in training | bias of F̂ | λ 10, 50, 90 % | minutes |",
+            "|---" * 9 + "|",
+        ]
+        for method in METHODS:
+            here = runs.filter(
+                (pl.col("label") == "standard") & (pl.col("task") == task) & (pl.col("method") == method)
+            )
+            here = here.filter(pl.col("seed") < 2).sort("seed")
+            if not len(here):
+                continue
+            quantiles = ("lam_q10", "lam_q50", "lam_q90")
+            cells = [
+                f"`{method}`",
+                pairs(here, ""),
+                pairs(here, "sampled_"),
+                "; ".join(f"{x:.1f}" for x in here["cost_swing"]),
+                "; ".join(f"{x:,.1f}" for x in here["return_swing"]),
+                "; ".join(f"{x:,.0f}" for x in here["violations"]),
+                "; ".join(f"{x:+.2f}" for x in here["f_bias"]),
+                "; ".join(", ".join(number(row[q]) for q in quantiles) for row in here.to_dicts()),
+                f"{here['minutes'].median():.1f}",
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+        lines.append("")
+    return lines
+
+
+def pairs(runs: pl.DataFrame, prefix: str) -> str:
+    """Return / cost of each run."""
+    rows = zip(runs[f"{prefix}return"], runs[f"{prefix}cost"], strict=True)
+    return "; ".join(f"{r:,.0f} / {c:.1f}" if abs(r) >= 200 else f"{r:.1f} / {c:.1f}" for r, c in rows) or "–"
+
+
+def number(x: float | None) -> str:
+    return "–" if x is None else f"{x:.2g}"
+
+
+def picture(runs: pl.DataFrame, rows: Sequence[str], column: str, path: Path) -> None:
+    """Return and cost over the steps, a row for each of `rows` and a colour for each value of `column`."""
+    names = [name for name in ("sac", "sac-alam") if column == "method" and len(rows) > 2] or list(METHODS)
+    colours = dict(zip(names, COLOURS, strict=False))
+    figure = Figure(figsize=(11, 2.3 * len(rows) + 0.6), layout="constrained")
+    for task, panels in zip(rows, figure.subplots(len(rows), 2, squeeze=False, sharex=True), strict=True):
+        for quantity, axes in zip(("return", "cost"), panels, strict=True):
+            for name in names:
+                here = runs.filter((pl.col("task") == task) & (pl.col(column) == name))
+                for curve in here.partition_by("seed") if len(here) else ():
+                    axes.plot(curve["step"], curve[quantity], color=colours[name], linewidth=1.2, alpha=0.9)
+            axes.set_title(f"{task.removeprefix('Safety')}: {quantity}", fontsize=9, loc="left")
+            axes.grid(alpha=0.3)
+            if quantity == "cost":
+                axes.set_yscale("symlog", linthresh=1.0)
+                axes.set_ylim(bottom=0.0)
+                axes.axhline(1.0, color="#6b7280", linestyle=":", linewidth=1.0)
+    handles = [Line2D([], [], color=colours[name]) for name in names]
+    figure.legend(handles, names, loc="outside upper center", ncols=min(len(names), 6), fontsize=9)
+    figure.savefig(path, dpi=100)
+
+
+WRITERS: dict[str, Callable[[pl.DataFrame], list[str]]] = {
+    "tasks": table_of_tasks,
+    "ablation": table_of_ablation,
+    "methods": table_of_methods,
+}
+HEADS = {
+    "tasks": "SAC-ALaM on ten tasks, preset `standard`",
+    "ablation": "What `standard` is without each of its ingredients",
+    "methods": "Every method with `standard`",
+}
+
+
+def report(name: str) -> None:
+    """Write a table from the results."""
+    runs = read(RUNS)
+    if name != "ablation":
+        runs = runs.filter(pl.col("label") == "standard")
+    text = [
+        f"# {HEADS[name]}, {STEPS:,} environment steps",
+        "",
+        f"`python benchmarks/recipe.py {name}`: return / cost of {EPISODES} episodes, seeds separated by semicolons.",
+        "",
+        *WRITERS[name](runs),
+    ]
+    write_text_atomic(RESULTS / f"recipe-{name}.md", "\n".join(text).rstrip() + "\n")
+    curves = read(CURVES).filter(pl.col("label") == "standard")
+    if name != "ablation":
+        rows = [task for task in (TASKS if name == "tasks" else (GOAL, CHEETAH)) if task in set(curves["task"])]
+        picture(curves, rows, "method", RESULTS / f"recipe-{name}.png")
+    print("\n".join(text))
