@@ -1,4 +1,4 @@
-"""One setting for every test: CPU, one thread a worker, one compilation cache, repeatable examples."""
+"""One setting for every test: CPU, one thread and one compilation cache a worker, repeatable examples."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ settings.load_profile("ci")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Share compiled programs between workers and sessions; `make clean` or `--cache-clear` drops them."""
+    """Keep compiled programs between sessions; `make clean` or `--cache-clear` drops them.
+
+    Each worker has its own: JAX writes entries in place, and a worker that read one while another wrote it has crashed.
+    """
     assert config.cache is not None
-    os.environ["STATEWISE_CACHE_DIR"] = str(config.cache.mkdir("statewise"))
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    os.environ["STATEWISE_CACHE_DIR"] = str(config.cache.mkdir(f"statewise-{worker}"))

@@ -75,10 +75,10 @@ def test_the_multiplier_is_that_of_the_region() -> None:
 
 
 def test_the_recovery_target() -> None:
-    """1 outside of a violation; within it γ times the smaller twin, clipped to [0, 1], and 0 behind a terminal."""
+    """1 outside of a violation; within it γ times the next value, clipped to [0, 1], and 0 behind a terminal."""
     cost, terminated = jnp.array([0.0, 1.0, 1.0, 1.0, 1.0]), jnp.array([0.0, 0.0, 0.0, 0.0, 1.0])
-    twins = jnp.array([[0.4, 0.5, 1.7, 0.6, 0.9], [0.2, 0.8, 1.2, -0.3, 0.9]])
-    np.testing.assert_allclose(recovery_target(cost, terminated, twins, 0.9), [1.0, 0.45, 0.9, 0.0, 0.0], rtol=1e-6)
+    following = jnp.array([0.2, 0.5, 1.2, -0.3, 0.9])
+    np.testing.assert_allclose(recovery_target(cost, terminated, following, 0.9), [1.0, 0.45, 0.9, 0.0, 0.0], rtol=1e-6)
 
 
 def slopes(levels: Levels, where: Regions, g: jax.Array, g_new: jax.Array) -> Levels:
