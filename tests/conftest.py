@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,8 +26,27 @@ settings.load_profile("ci")
 def pytest_configure(config: pytest.Config) -> None:
     """Keep compiled programs between sessions; `make clean` or `--cache-clear` drops them.
 
-    Each worker has its own: JAX writes entries in place, and a worker that read one while another wrote it has crashed.
+    Each worker has its own: JAX writes entries in place, where another worker could read half of one.
     """
     assert config.cache is not None
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     os.environ["STATEWISE_CACHE_DIR"] = str(config.cache.mkdir(f"statewise-{worker}"))
+
+
+_MAPS = Path("/proc/self/maps")
+_MANY_MAPS = 15_000
+"""A quarter of the memory maps that Linux lets a process have (`vm.max_map_count`)."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_memory_maps() -> Iterator[None]:
+    """Drop compiled programs between modules once there are many: beyond the system's limit XLA crashes the worker.
+
+    A learner's programs take some 1,000 maps until the last reference to them is gone.
+    """
+    yield
+    if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MANY_MAPS:
+        import jax
+
+        jax.clear_caches()
+        gc.collect()
