@@ -33,7 +33,7 @@ from statewise.config import (
     SacConfig,
     ScalarConfig,
 )
-from statewise.envs.base import pack_generators, unpack_generators
+from statewise.envs.vector import pack_generators, unpack_generators
 from statewise.methods import METHODS
 
 A_MAX = 1.0

@@ -9,19 +9,15 @@ the compilation.
 from __future__ import annotations
 
 import argparse
-import tempfile
-import time
 from pathlib import Path
 from statistics import median
 
 from statewise.config import OnPolicyConfig
 from statewise.envs import make_vector
-from statewise.files import write_text_atomic
-from statewise.learner import OnPolicyLearner
 from statewise.methods import METHODS
-from statewise.runs import RunFolder
-from statewise.spec import RunSpec, make_config
-from statewise.train import Trainer, make_learner
+from statewise.spec import make_config
+from statewise.storage.files import write_text_atomic
+from statewise.training.engine import Engine
 
 ON_POLICY = [name for name, method in METHODS.items() if issubclass(method.config, OnPolicyConfig)]
 
@@ -29,35 +25,28 @@ ON_POLICY = [name for name, method in METHODS.items() if issubclass(method.confi
 class Run:
     """A method's worlds and learner, and the seconds of each epoch."""
 
-    def __init__(self, method: str, task: str, root: Path) -> None:
+    def __init__(self, method: str, task: str) -> None:
         config = make_config(method, "paper")
-        env, spare = (make_vector(task, config.num_envs) for _ in range(2))
-        learner = make_learner(config, env)
-        assert isinstance(learner, OnPolicyLearner)
+        env = make_vector(task, config.num_envs)
         self.steps = config.block_env_steps
-        self.learner = learner
-        self._folder = RunFolder.create(root / method, RunSpec(task, config).to_json())
-        self._trainer = Trainer(self._folder.__enter__(), config, env, spare, learner)
+        self.engine = Engine.for_task(config, env)
+        self.engine.restart()
         self.sampling: list[float] = []
         self.learning: list[float] = []
         self.gradient_steps: list[int] = []
 
     def epoch(self) -> None:
         """Sample an epoch and learn from it."""
-        trainer, before = self._trainer, self.learner.gradient_step
-        began = time.perf_counter()
-        rows = trainer.collector.collect(trainer._act, self.steps // trainer.env.num_envs)
-        sampled = time.perf_counter()
-        self.learner.remember(trainer.memory, rows)
-        self.learner.learn(trainer.memory)
-        self.sampling.append(sampled - began)
-        self.learning.append(time.perf_counter() - sampled)
-        self.gradient_steps.append(self.learner.gradient_step - before)
+        learner, before = self.engine.learner, self.engine.learner.gradient_step
+        self.engine.block()
+        seconds = self.engine.stopwatch.take_row(self.engine.step)
+        self.sampling.append(seconds["sample_seconds"])
+        self.learning.append(seconds["update_seconds"])
+        self.gradient_steps.append(learner.gradient_step - before)
 
     def close(self) -> None:
-        """Close the files."""
-        self._trainer.close()
-        self._folder.__exit__(None, None, None)
+        """Close the environments."""
+        self.engine.env.close()
 
     def row(self, method: str) -> str:
         """A line of the table."""
@@ -76,20 +65,19 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5, help="epochs that are measured")
     parser.add_argument("--output", type=Path, help="folder for onpolicy.md")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as root:
-        runs = {method: Run(method, options.task, Path(root)) for method in ON_POLICY}
-        for _ in range(options.epochs + 1):
-            for run in runs.values():
-                run.epoch()
-        lines = [
-            f"{options.task}, defaults",
-            "",
-            "| method | sampling, steps/s | learning (s an epoch) | gradient steps | both, steps/s | compiles (s) |",
-            "|---" * 6 + "|",
-            *(run.row(method) for method, run in runs.items()),
-        ]
+    runs = {method: Run(method, options.task) for method in ON_POLICY}
+    for _ in range(options.epochs + 1):
         for run in runs.values():
-            run.close()
+            run.epoch()
+    lines = [
+        f"{options.task}, defaults",
+        "",
+        "| method | sampling, steps/s | learning (s an epoch) | gradient steps | both, steps/s | compiles (s) |",
+        "|---" * 6 + "|",
+        *(run.row(method) for method, run in runs.items()),
+    ]
+    for run in runs.values():
+        run.close()
     print("\n".join(lines))
     if options.output is not None:
         options.output.mkdir(parents=True, exist_ok=True)

@@ -30,10 +30,8 @@ from original import find_python
 
 from statewise.config import LagConfig
 from statewise.envs import make_vector
-from statewise.files import write_text_atomic
-from statewise.runs import RunFolder
-from statewise.spec import RunSpec
-from statewise.train import Trainer, make_learner
+from statewise.storage.files import write_text_atomic
+from statewise.training.engine import Engine
 
 PEER = Path(__file__).parent / "peer_omnisafe.py"
 PACKAGES = (
@@ -118,38 +116,38 @@ def ask(python: str, waiting: str, *arguments: str) -> Times:
 # --- ours ------------------------------------------------------------------------------------------------------------
 
 
-def make_trainer(stack: ExitStack, worlds: int, **fields: Any) -> Trainer:
-    """A run of SAC-Lag in a temporary folder, warmed up until it has learnt two blocks."""
+def make_engine(stack: ExitStack, worlds: int, **fields: Any) -> Engine:
+    """A run of SAC-Lag, its replay in a temporary folder, warmed up until it has learnt two blocks."""
     config = LagConfig(
         num_envs=worlds, threads=THREADS, total_steps=NEVER, warmup_steps=EPISODE, replay_capacity=100_000, zeta=1e-16,
         eval_interval=NEVER, checkpoint_interval=1_000_000, **fields,
     )  # fmt: skip
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    run = stack.enter_context(RunFolder.create(folder / "run", RunSpec(TASK, config).to_json()))
-    env, spare = make_vector(TASK, worlds, threads=THREADS), make_vector(TASK, 1)
-    trainer = Trainer(run, config, env, spare, make_learner(config, env))
-    stack.callback(trainer.close)
-    while trainer.step <= config.learning_starts:
-        trainer._block(NEVER)  # not `train`, whose end evaluates
-    return trainer
+    env = make_vector(TASK, worlds, threads=THREADS)
+    stack.callback(env.close)
+    engine = Engine.for_task(config, env, folder / "replay.bin")
+    engine.restart()
+    while engine.step <= config.learning_starts:
+        engine.block()
+    return engine
 
 
-def gradient_step(trainer: Trainer, seconds: float) -> Times:
+def gradient_step(engine: Engine, seconds: float) -> Times:
     """Time of one gradient step, sampling included, as the median over blocks."""
     blocks, end = [], time.perf_counter() + seconds
     while len(blocks) < 3 or time.perf_counter() < end:
-        before, steps = clocks(), trainer.learner.gradient_step
-        trainer.learner.learn(trainer.memory)
-        blocks.append((clocks() - before) / (trainer.learner.gradient_step - steps))
+        before, steps = clocks(), engine.learner.gradient_step
+        engine.learner.learn(engine.memory)
+        blocks.append((clocks() - before) / (engine.learner.gradient_step - steps))
     return Times(*np.median(blocks, axis=0).tolist())
 
 
-def training(trainer: Trainer) -> Times:
+def training(engine: Engine) -> Times:
     """Time of one environment step, gradient steps included, over an episode of every world."""
-    before, step = clocks(), trainer.step
-    while trainer.step < step + EPISODE * trainer.env.num_envs:
-        trainer._block(NEVER)
-    return Times(*((clocks() - before) / (trainer.step - step)).tolist())
+    before, step = clocks(), engine.step
+    while engine.step < step + EPISODE * engine.env.num_envs:
+        engine.block()
+    return Times(*((clocks() - before) / (engine.step - step)).tolist())
 
 
 def clocks() -> NDArray[np.float64]:
@@ -173,8 +171,8 @@ def in_turn(turns: dict[str, Turn], rounds: int) -> dict[str, list[Times]]:
 def compare(python: str, rounds: int, seconds: float) -> list[Row]:
     """Gradient steps first, then training with whichever way of waiting was faster for the peer."""
     with ExitStack() as stack:
-        one, two, eight = (make_trainer(stack, worlds, **MATCHED) for worlds in (1, 2, 8))
-        defaults = make_trainer(stack, 8)
+        one, two, eight = (make_engine(stack, worlds, **MATCHED) for worlds in (1, 2, 8))
+        defaults = make_engine(stack, 8)
         peers = {w: partial(ask, python, w, "--seconds", str(seconds)) for w in WAITING}
         ours = {
             "matched": partial(gradient_step, eight, seconds),
@@ -183,8 +181,8 @@ def compare(python: str, rounds: int, seconds: float) -> list[Row]:
         steps = in_turn({**peers, **ours}, rounds)
         waiting = min(WAITING, key=lambda w: median(times.wall for times in steps[w]))
         peers = {f"peer {n}": partial(ask, python, waiting, "--epochs", "1", "--worlds", str(n)) for n in (1, 2)}
-        trainers = {"one": one, "two": two, "eight": eight, "defaults": defaults}
-        runs = in_turn({**peers, **{name: partial(training, trainer) for name, trainer in trainers.items()}}, rounds)
+        engines = {"one": one, "two": two, "eight": eight, "defaults": defaults}
+        runs = in_turn({**peers, **{name: partial(training, engine) for name, engine in engines.items()}}, rounds)
     return [
         *(
             Row(f"gradient step, OmniSafe {w}, matched", "ms", steps[w], steps["matched"], "5" if w == waiting else "")

@@ -26,10 +26,11 @@ import polars as pl
 from recipe_jobs import EPISODE_SEED, EPISODES, TABLES, Job
 from recipe_tables import CURVES, RESULTS, RUNS, read, report
 
-from statewise import Agent, metrics
-from statewise.checkpoint import CheckpointStore
-from statewise.files import write_text_atomic
-from statewise.runs import RunFolder
+from statewise import Agent
+from statewise.storage import metrics
+from statewise.storage.checkpoint import CheckpointStore
+from statewise.storage.files import write_text_atomic
+from statewise.storage.run_folder import RunFolder
 
 
 def arguments_of(work: Job) -> list[str]:

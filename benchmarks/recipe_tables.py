@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from recipe_jobs import CHEETAH, EPISODES, GOAL, PUBLISHED, STEPS, TASKS, WITHOUT
 
-from statewise.figures import COLOURS
-from statewise.files import write_text_atomic
 from statewise.methods import METHODS
+from statewise.report.pictures import COLOURS
+from statewise.storage.files import write_text_atomic
 
 RESULTS = Path(__file__).parent / "results"
 RUNS, CURVES = RESULTS / "recipe.csv", RESULTS / "recipe-curves.csv"

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from statewise import Agent
+from statewise.core.networks import apply_mlp, init_mlp
 from statewise.envs import make_vector, rescale_action
-from statewise.files import write_text_atomic
-from statewise.nets import apply_mlp, init_mlp
+from statewise.storage.files import write_text_atomic
 
 TASKS = tuple(
     f"Safety{robot}{task}-v0" for task in ("Goal1", "Goal2", "Button1", "Circle2") for robot in ("Point", "Car")
@@ -68,7 +68,7 @@ def collect(task: str, agent: Agent) -> tuple[Data, tuple[int, ...]]:
     seen, costs = [], []
     for tick in range(STEPS):
         seen.append(obs.astype(np.float32))
-        action = agent._learner.explore(obs, tick)
+        action = agent.policy.acting.explore(obs, tick)
         obs, _, _, _, infos = env.step(rescale_action(action, agent.action_space))
         costs.append(infos["cost"] > 0.0)
     proximity = env.proximity

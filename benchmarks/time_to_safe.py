@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from statewise.files import write_text_atomic
+from statewise.storage.files import write_text_atomic
 
 TASK = "SafetyPointGoal1-v0"
 RETURN, COST = 15.0, 10.0

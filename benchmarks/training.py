@@ -25,14 +25,18 @@ import jax
 import numpy as np
 
 from statewise.config import SacConfig
-from statewise.envs import make_vector
-from statewise.files import write_text_atomic
-from statewise.learner import SacLearner
-from statewise.replay import Replay, RowLayout
-from statewise.runs import RunFolder
+from statewise.core.types import Dims, TaskFacts
+from statewise.envs import SafeVectorEnv, make_vector
+from statewise.sac.sac_learner import SacLearner
 from statewise.spec import RunSpec, make_config
-from statewise.train import Trainer, make_learner
-from statewise.types import Dims, TaskFacts
+from statewise.storage.files import write_text_atomic
+from statewise.storage.replay import Replay, RowLayout
+from statewise.storage.run_files import RunFiles
+from statewise.storage.run_folder import RunFolder
+from statewise.training.engine import Engine
+from statewise.training.evaluator import Evaluator
+from statewise.training.learners import build_learner
+from statewise.training.loop import Trainer
 
 TASK = "SafetyHalfCheetahVelocity-v1"
 NEVER = 2**40
@@ -45,13 +49,17 @@ def loop_against_parts(root: Path, blocks: int) -> dict[str, float]:
         eval_interval=NEVER, checkpoint_interval=1_000_000,
     )  # fmt: skip
     env, spare = make_vector(TASK, config.num_envs), make_vector(TASK, config.num_envs)
-    learner = make_learner(config, env)
-    with RunFolder.create(root / "run", RunSpec(TASK, config).to_json()) as run:
-        trainer = Trainer(run, config, env, spare, learner)
+    with (
+        RunFolder.create(root / "run", RunSpec(TASK, config).to_json()) as run,
+        RunFiles(run, config.checkpoints_kept) as files,
+    ):
+        engine = Engine.for_task(config, env, run.replay_path)
+        trainer = Trainer(engine, Evaluator(spare, engine.policy), files)
+        trainer.start()
         parts: dict[str, Callable[[], Any]] = {
-            "loop": lambda: trainer._block(NEVER),  # not `train`, whose end evaluates
-            "update": _update_alone(trainer),
-            "worlds": _worlds_alone(trainer),
+            "loop": lambda: trainer.block(NEVER),  # not `train`, whose end evaluates
+            "update": _update_alone(engine),
+            "worlds": _worlds_alone(engine, spare),
         }
         trainer.train(20 * config.block_env_steps)
         times: dict[str, list[float]] = {name: [] for name in parts}
@@ -60,7 +68,6 @@ def loop_against_parts(root: Path, blocks: int) -> dict[str, float]:
                 began = time.perf_counter()
                 part()
                 times[name].append(time.perf_counter() - began)
-        trainer.close()
     ratios = [a / (b + c) for a, b, c in zip(*times.values(), strict=True)]
     figures = {f"{name} (ms a block)": 1000.0 * median(values) for name, values in times.items()}
     return {**figures, "loop / (update + worlds)": median(ratios), **_memory()}
@@ -73,32 +80,32 @@ def sac_config(method: str, **fields: Any) -> SacConfig:
     return config
 
 
-def _update_alone(trainer: Trainer) -> Callable[[], Any]:
+def _update_alone(engine: Engine) -> Callable[[], Any]:
     """One block of the compiled update on fixed minibatches, with a state of its own."""
-    learner = trainer.learner
+    learner = engine.learner
     assert isinstance(learner, SacLearner)
     state = jax.tree.map(jax.numpy.copy, learner.state)
 
     def run() -> None:
         nonlocal state
         rows, dual = cached()
-        state, figures = learner._update(state, rows, dual, learner._learn_key)
+        state, figures = learner.compiled_update(state, rows, dual, learner.keys.learn)
         jax.device_get(figures)
 
     drawn: list[Any] = []
 
     def cached() -> Any:
         if not drawn:
-            drawn.extend(learner.draw(trainer.memory))
+            drawn.extend(learner.draw(engine.memory))
         return drawn
 
     return run
 
 
-def _worlds_alone(trainer: Trainer) -> Callable[[], Any]:
-    env, config = trainer.eval_env, trainer.config
+def _worlds_alone(engine: Engine, env: SafeVectorEnv) -> Callable[[], Any]:
+    config = engine.config
     env.reset(seed=1)
-    shape = (config.block_env_steps // env.num_envs, env.num_envs, trainer.learner.layout.act_dim)
+    shape = (config.block_env_steps // env.num_envs, env.num_envs, engine.learner.layout.act_dim)
     actions = np.random.default_rng(0).uniform(-1.0, 1.0, shape)
     return lambda: [env.step(action) for action in actions]
 
@@ -113,7 +120,7 @@ def _memory() -> dict[str, float]:
 def learn_one_block() -> None:
     """Compile and run one block of SAC-ALaM with Table I's sizes, observation 60, action 2."""
     config = sac_config("sac-alam")
-    learner, layout = SacLearner(config, TaskFacts(Dims(60, 2))), RowLayout(60, 2)
+    learner, layout = build_learner(config, TaskFacts(Dims(60, 2))), RowLayout(60, 2)
     replay = Replay(layout, 2_000_000)
     replay.add(np.random.default_rng(0).uniform(-1, 1, (1000, layout.width)).astype(np.float32))
     learner.learn(replay)

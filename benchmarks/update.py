@@ -24,11 +24,11 @@ import jax
 import numpy as np
 
 from statewise.config import DualConfig, FpiConfig, MultiplierConfig, SacConfig
+from statewise.core.types import Array, Batch, Dims, Key
 from statewise.methods import METHODS, build_method
 from statewise.runtime import compiler_options
-from statewise.sac import Sac, SacState
+from statewise.sac.core import Sac, SacState
 from statewise.spec import make_config
-from statewise.types import Array, Batch, Dims, Key
 
 DIMS = Dims(obs=60, action=2)
 PROXIMITY = tuple(range(12, 60))

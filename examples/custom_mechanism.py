@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 
 from statewise.config import Positive, SacConfig
-from statewise.mechanisms.base import Mechanism
-from statewise.mechanisms.targets import cost_target
 from statewise.methods import Method, register
+from statewise.sac.mechanism import Mechanism
+from statewise.sac.mechanisms.targets import cost_target
 
 
 @dataclass(frozen=True, kw_only=True)

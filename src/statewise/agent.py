@@ -15,20 +15,23 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from statewise import checkpoint
-from statewise.checkpoint import CheckpointStore
 from statewise.config import DEFAULT_PRESET, RunConfig
-from statewise.envs import SafeVectorEnv, make_vector, rescale_action, spanned_space
+from statewise.envs import SafeVectorEnv, make_vector
 from statewise.envs.navigation.registry import NAVIGATION_TASKS
 from statewise.errors import CheckpointError, RunError
-from statewise.evaluate import EVAL_SEED, evaluation_figures, play_episodes
-from statewise.learner import Learner, build_learner
-from statewise.progress import Progress
-from statewise.runs import RunFolder, run_folder
+from statewise.learner import Learner
+from statewise.policy import Policy, PolicyFacts
+from statewise.report.progress import Progress
 from statewise.runtime import capped_threads
 from statewise.spec import RunSpec, make_config
-from statewise.train import RowListener, Trainer, make_learner, policy_metadata
-from statewise.types import Dims, TaskFacts
+from statewise.storage.checkpoint import CheckpointStore
+from statewise.storage.run_files import RunFiles
+from statewise.storage.run_folder import RunFolder, run_folder
+from statewise.training.engine import Engine
+from statewise.training.evaluate import EVAL_SEED, evaluation_figures, play_episodes
+from statewise.training.evaluator import Evaluator
+from statewise.training.learners import build_learner, task_facts
+from statewise.training.loop import RowListener, Trainer
 
 if TYPE_CHECKING:
     Env = str | gymnasium.Env[Any, Any] | Callable[[], gymnasium.Env[Any, Any]]
@@ -49,6 +52,11 @@ class Agent:
         action = agent.predict(obs)
     """
 
+    policy: Policy
+    """What `predict`, `risk`, `evaluate` and `save` use; `learn` goes on with it."""
+    run_path: Path | None
+    """The run's folder; None for an agent that was loaded from a single file."""
+
     def __init__(
         self,
         method: str,
@@ -65,34 +73,92 @@ class Agent:
         function that makes one. constraint: h(obs, action, next_obs), for environments without `info["cost"]`.
         config: fields of the method's configuration, such as `seed=0`. ValueError where one of them doesn't fit.
         """
-        settings = make_config(method, preset, **config)
-        env = _repeatable(env)
-        probe = make_vector(env, 1, constraint=constraint)
-        path = run_folder(Path(root), probe.task, settings.method, settings.seed, settings.digest())
-        learner = make_learner(settings, probe)
-        space = spanned_space(probe, settings.action_span)
-        self._assemble(settings, env, constraint, probe.task, space, learner, path)
-        probe.close()
+        self._begin(make_config(method, preset, **config), env, constraint, Path(root))
 
-    def _assemble(
-        self,
+    @classmethod
+    def from_config(
+        cls,
         config: RunConfig,
         env: Env,
-        constraint: Constraint | None,
-        task: str,
-        action_space: Box,
-        learner: Learner[Any, Any],
-        run_path: Path | None,
+        *,
+        constraint: Constraint | None = None,
+        root: str | os.PathLike[str] = "runs",
+    ) -> Self:
+        """As the constructor, from a whole configuration, which knows its method."""
+        agent = cls.__new__(cls)
+        agent._begin(config, env, constraint, Path(root))
+        return agent
+
+    @classmethod
+    def open(cls, run: str | os.PathLike[str], env: Env | None = None, *, constraint: Constraint | None = None) -> Self:
+        """The agent of a run folder, wherever the run stands: `learn` begins it or goes on from its last checkpoint.
+
+        env and constraint as in `load`. RunError for a folder that isn't a run.
+        """
+        run = Path(run)
+        spec = RunSpec.read(RunFolder.open(run).config_path)
+        if CheckpointStore(RunFolder(run).checkpoints, keep=1).latest() is not None:
+            return cls.load(run, env, constraint=constraint)
+        agent = cls.from_config(spec.config, spec.task if env is None else env, constraint=constraint)
+        agent.run_path = run
+        return agent
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        env: Env | None = None,
+        *,
+        constraint: Constraint | None = None,
+        which: str = "latest",
+    ) -> Self:
+        """An agent from a run folder (`which`: "latest" or "best" checkpoint) or from one file.
+
+        env and constraint are needed only where the run was made from objects that have no name. Raises CheckpointError
+        for a damaged or missing checkpoint, RunError for a folder that isn't a run.
+        """
+        path = Path(path)
+        policy = Policy.read(_checkpoint_in(path, which) if path.is_dir() else path)
+        agent = cls.__new__(cls)
+        agent._assemble(policy, None, policy.about.task if env is None else env, constraint)
+        agent.run_path = path if path.is_dir() else None
+        agent._owns_run = agent.run_path is not None
+        return agent
+
+    def _begin(self, config: RunConfig, env: Env, constraint: Constraint | None, root: Path) -> None:
+        """Start from the seed, in a folder under `root` that is this run's alone."""
+        probe = make_vector(_repeatable(env), 1, constraint=constraint)
+        learner = build_learner(config, task_facts(config, probe))
+        about = PolicyFacts(config, probe.task, learner.task, probe.action_span(config.action_span))
+        probe.close()
+        self._assemble(Policy(about, learner), learner, env, constraint)
+        self.run_path = run_folder(root, about.task, config.method, config.seed, config.digest())
+
+    def _assemble(
+        self, policy: Policy, learner: Learner[Any, Any] | None, env: Env, constraint: Constraint | None
     ) -> None:
-        self.config = config
-        self.task = task
-        self.action_space = action_space
-        self.run_path = run_path
-        self._owns_run = False
-        self._env = env
-        self._constraint = constraint
+        self.policy = policy
+        self.run_path = None
         self._learner = learner
-        self._calls = 0
+        self._env = _repeatable(env)
+        self._constraint = constraint
+        self._owns_run = False
+
+    @property
+    def config(self) -> RunConfig:
+        """The method's configuration."""
+        return self.policy.about.config
+
+    @property
+    def task(self) -> str:
+        """The task's id or name."""
+        return self.policy.about.task
+
+    @property
+    def action_space(self) -> Box:
+        """What the policy's [−1, 1] spans: the task's action space, or its effective part."""
+        span = self.policy.about.span
+        return Box(np.asarray(span.low, np.float32), np.asarray(span.high, np.float32), dtype=np.float32)
 
     # --- learning ------------------------------------------------------------------------------------------------
 
@@ -111,14 +177,21 @@ class Agent:
         a multiple of every interval. RunError where the folder holds another run (unless `overwrite`) or a process
         works there.
         """
+        c = self.config
         with ExitStack() as stack:
             run = stack.enter_context(self._open_run(overwrite))
-            env, eval_env = (self._vector(n) for n in (self.config.num_envs, self.config.eval_envs))
+            env, eval_env = (self._vector(n) for n in (c.num_envs, c.eval_envs))
             stack.callback(env.close)
             stack.callback(eval_env.close)
-            env.max_episode_steps = min(env.max_episode_steps, self.config.episode_steps or env.max_episode_steps)
-            trainer = Trainer(run, self.config, env, eval_env, self._learner, progress=progress, listeners=listeners)
-            stack.callback(trainer.close)
+            env.max_episode_steps = min(env.max_episode_steps, c.episode_steps or env.max_episode_steps)
+            if self._learner is None:
+                self._learner = build_learner(c, self.policy.about.facts)
+            engine = Engine(env, self._learner, run.replay_path)
+            self.policy = engine.policy
+            files = stack.enter_context(RunFiles(run, c.checkpoints_kept))
+            evaluator = Evaluator(eval_env, self.policy)
+            trainer = Trainer(engine, evaluator, files, progress=progress, listeners=listeners)
+            trainer.start()
             trainer.train(total_steps)
         return self
 
@@ -143,20 +216,15 @@ class Agent:
 
         Stochastic actions follow from the seed and the number of calls. ValueError for another shape or NaN.
         """
-        batch, single = self._batch(obs)
-        if deterministic:
-            action = self._learner.greedy(batch)
-        else:
-            self._calls += 1
-            action = self._learner.explore(batch, self._calls)
-        action = rescale_action(action, self.action_space).astype(np.float32)
-        return action[0] if single else action
+        return self.policy.act(obs, deterministic)
 
     def risk(self, obs: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """λ(x) and F̂(x): obs [obs] -> two scalars, or a batch [B, obs] -> [B], [B]."""
-        batch, single = self._batch(obs)
-        lam, f = self._learner.risk(batch)
-        return (lam[0], f[0]) if single else (lam, f)
+        return self.policy.risk(obs)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write policy, critics, multiplier and optimizers to one safetensors file, without the replay."""
+        self.policy.write(path)
 
     def evaluate(
         self,
@@ -179,8 +247,9 @@ class Agent:
         env = self._vector(worlds, render_mode=render_mode, render_options=render_options)
         try:
             ticks = itertools.count()
-            act = self._learner.greedy if deterministic else lambda obs: self._learner.explore(obs, next(ticks))
-            played = play_episodes(env, act, episodes // worlds, seed, on_step, action_space=self.action_space)
+            acting = self.policy.acting
+            act = acting.greedy if deterministic else lambda obs: acting.explore(obs, next(ticks))
+            played = play_episodes(env, act, episodes // worlds, seed, on_step, span=self.policy.about.span)
         finally:
             env.close()
         return evaluation_figures(played)
@@ -201,17 +270,6 @@ class Agent:
         self.evaluate(1, seed, render_mode="rgb_array", render_options=looks, on_step=look)
         return frames
 
-    def _batch(self, obs: NDArray[Any]) -> tuple[NDArray[Any], bool]:
-        array = np.asarray(obs)
-        size = self._learner.layout.obs_dim
-        if array.ndim not in (1, 2) or array.shape[-1] != size:
-            raise ValueError(
-                f"obs: shape {array.shape} is not allowed; {self.task} has [{size}], or [B, {size}] for a batch"
-            )
-        if not np.isfinite(array).all():
-            raise ValueError("obs: holds NaN or infinity; a policy needs finite observations")
-        return np.atleast_2d(array), array.ndim == 1
-
     def _vector(self, worlds: int, **rendering: Any) -> SafeVectorEnv:
         return make_vector(
             self._env,
@@ -220,41 +278,6 @@ class Agent:
             constraint=self._constraint,
             **rendering,
         )
-
-    # --- saving --------------------------------------------------------------------------------------------------
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write policy, critics, multiplier and optimizers to one safetensors file, without the replay."""
-        metadata = policy_metadata(self.config, self.task, self.action_space, self._learner)
-        arrays = {f"learner/{name}": array for name, array in self._learner.arrays().items()}
-        checkpoint.save(Path(path), arrays, metadata)
-
-    @classmethod
-    def load(
-        cls,
-        path: str | os.PathLike[str],
-        env: Env | None = None,
-        *,
-        constraint: Constraint | None = None,
-        which: str = "latest",
-    ) -> Self:
-        """An agent from a run folder (`which`: "latest" or "best" checkpoint) or from one file.
-
-        env and constraint are needed only where the run was made from objects that have no name. Raises CheckpointError
-        for a damaged or missing checkpoint, RunError for a folder that isn't a run.
-        """
-        path = Path(path)
-        file = _checkpoint_in(path, which) if path.is_dir() else path
-        arrays, metadata = checkpoint.load(file)
-        config, task, space, learner = _read_metadata(metadata, file)
-        start = "learner/"
-        learner.load({n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)})
-        agent = cls.__new__(cls)
-        source = task if env is None else _repeatable(env)
-        run_path = path if path.is_dir() else None
-        agent._assemble(config, source, constraint, task, space, learner, run_path)
-        agent._owns_run = run_path is not None
-        return agent
 
 
 def _repeatable(env: Env) -> Env:
@@ -279,20 +302,6 @@ def _checkpoint_in(run: Path, which: str) -> Path:
     if path is None or not path.exists():
         raise CheckpointError(f"{run} holds no {which} checkpoint yet")
     return path
-
-
-def _read_metadata(metadata: dict[str, Any], file: Path) -> tuple[RunConfig, str, Box, Learner[Any, Any]]:
-    """Configuration, task, action space and a fresh learner from a checkpoint's metadata."""
-    try:
-        config = make_config(metadata["method"], "paper", **metadata["config"])
-        low, high = (np.array(metadata[name], np.float32) for name in ("action_low", "action_high"))
-        dims = Dims(int(metadata["obs_dim"]), len(low))
-        proximity = tuple(int(entry) for entry in metadata["proximity"])
-        facts = TaskFacts(dims, float(metadata["reward_scale"]), int(metadata["episode_steps"]), proximity)
-        learner = build_learner(config, facts)
-        return config, str(metadata["task"]), Box(low, high, dtype=np.float32), learner
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{file}: isn't a checkpoint of this version of Statewise: {error}") from error
 
 
 def _import_name(function: Constraint | None) -> str | None:

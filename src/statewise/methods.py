@@ -24,8 +24,8 @@ from statewise.config import (
 )
 
 if TYPE_CHECKING:
-    from statewise.mechanisms.base import Mechanism
-    from statewise.onpolicy.base import Improvement
+    from statewise.onpolicy.improvement import Improvement
+    from statewise.sac.mechanism import Mechanism
 
 
 class Method(NamedTuple):
@@ -50,14 +50,14 @@ def register(method: Method) -> None:
     METHODS[name] = method
 
 
-register(Method(SacConfig, "soft actor-critic, unconstrained", "statewise.mechanisms.none"))
-register(Method(AlamConfig, "augmented Lagrangian, multiplier network by regression", "statewise.mechanisms.alam"))
-register(Method(AlamGaConfig, "its ablation: multiplier network by ascent", "statewise.mechanisms.alam_ga"))
-register(Method(LagNetConfig, "FAC: linear penalty, multiplier network by ascent", "statewise.mechanisms.lagnet"))
-register(Method(LagConfig, "linear penalty, scalar multiplier by ascent", "statewise.mechanisms.lag"))
-register(Method(PidConfig, "linear penalty, scalar multiplier by a PID controller", "statewise.mechanisms.pid"))
-register(Method(AsacConfig, "augmented Lagrangian, scalar multiplier", "statewise.mechanisms.asac"))
-register(Method(FpiConfig, "feasible policy iteration: a loss for each region", "statewise.mechanisms.fpi"))
+register(Method(SacConfig, "soft actor-critic, unconstrained", "statewise.sac.mechanisms.none"))
+register(Method(AlamConfig, "augmented Lagrangian, multiplier network by regression", "statewise.sac.mechanisms.alam"))
+register(Method(AlamGaConfig, "its ablation: multiplier network by ascent", "statewise.sac.mechanisms.alam_ga"))
+register(Method(LagNetConfig, "FAC: linear penalty, multiplier network by ascent", "statewise.sac.mechanisms.lagnet"))
+register(Method(LagConfig, "linear penalty, scalar multiplier by ascent", "statewise.sac.mechanisms.lag"))
+register(Method(PidConfig, "linear penalty, scalar multiplier by a PID controller", "statewise.sac.mechanisms.pid"))
+register(Method(AsacConfig, "augmented Lagrangian, scalar multiplier", "statewise.sac.mechanisms.asac"))
+register(Method(FpiConfig, "feasible policy iteration: a loss for each region", "statewise.sac.mechanisms.fpi"))
 register(Method(PpoConfig, "on-policy, clipped surrogate, unconstrained", "statewise.onpolicy.ppo"))
 register(Method(P3oConfig, "PPO with an exact penalty on the cost surrogate", "statewise.onpolicy.p3o"))
 register(Method(CrpoConfig, "trust-region steps on reward or, beyond the limit, on cost", "statewise.onpolicy.crpo"))

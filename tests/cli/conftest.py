@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny_runs import only_run, train
+from support.tiny_runs import only_run, train
 
 from statewise.cli import main
 

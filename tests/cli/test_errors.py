@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_runs import TASK, train
+from support.tiny_runs import TASK, train
 
 from statewise.cli import main
 from statewise.errors import DivergenceError, EnvironmentFault
@@ -98,6 +98,6 @@ def test_status_of_a_run_that_breaks_off(
     def break_off(*_: object) -> None:
         raise error("q_loss became nan")
 
-    monkeypatch.setattr("statewise.train.Trainer._block", break_off)
+    monkeypatch.setattr("statewise.training.loop.Trainer.block", break_off)
     said = complaint(train(tmp_path), capsys, status)
     assert ("no checkpoint yet" in said) == (status == 3)

@@ -10,9 +10,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from statewise.loggers import tensorboard_listener, wandb_listener
+from statewise.report.film import VideoWriter
+from statewise.report.loggers import tensorboard_listener, wandb_listener
 from statewise.spec import RunSpec, make_config
-from statewise.video import VideoWriter
 
 ROW: dict[str, float | str] = {"step": 10, "gradient_step": 4, "phase": "eval", "return": 2.5}
 SPEC = RunSpec("Task-v0", make_config("sac", seed=3))

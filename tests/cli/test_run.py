@@ -9,12 +9,12 @@ import signal
 from pathlib import Path
 
 import pytest
-from tiny_runs import only_run, train
+from support.tiny_runs import only_run, train
 
-from statewise import metrics
-from statewise.checkpoint import CheckpointStore
 from statewise.cli import main
 from statewise.spec import RunSpec
+from statewise.storage import metrics
+from statewise.storage.checkpoint import CheckpointStore
 
 
 def png_size(path: Path) -> tuple[int, int]:
@@ -81,16 +81,16 @@ def test_pictures_of_one_and_of_several_runs(
 def test_stopped_run_goes_on_to_the_same_figures(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from statewise.train import Trainer
+    from statewise.training.loop import Trainer
 
-    block = Trainer._block
+    block = Trainer.block
 
     def stop_in_the_warm_up(trainer: Trainer, total: int) -> None:
         block(trainer, total)
-        if trainer.step == 8:
+        if trainer.engine.step == 8:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(Trainer, "_block", stop_in_the_warm_up)
+    monkeypatch.setattr(Trainer, "block", stop_in_the_warm_up)
     assert main(train(tmp_path)) == 130
     run = only_run(tmp_path)
     stopped = capsys.readouterr().err

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from learners import (
+from support.learners import (
     QUICK,
     SAC_METHODS,
     assert_trees_close,
@@ -25,10 +25,10 @@ from learners import (
 )
 
 from statewise.config import SacConfig
+from statewise.core.types import Batch, Metrics
 from statewise.methods import METHODS
-from statewise.metrics import SCHEMA
-from statewise.sac import Sac, SacState
-from statewise.types import Batch, Metrics
+from statewise.sac.core import Sac, SacState
+from statewise.storage.metrics import SCHEMA
 
 BLOCK = 4
 

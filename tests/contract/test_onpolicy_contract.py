@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from learners import DIMS, QUICK, assert_trees_close, key, random_batch, trees_equal
-from onpolicy_learners import (
+from support.learners import DIMS, QUICK, assert_trees_close, key, random_batch, trees_equal
+from support.onpolicy_learners import (
     EPISODE_STEPS,
     EPOCHS,
     ON_POLICY,
@@ -23,16 +23,16 @@ from onpolicy_learners import (
     recording,
 )
 
-from statewise.checkpoint import flatten
 from statewise.config import OnPolicyConfig, PpoConfig
+from statewise.core.types import Key, Metrics, TaskFacts
 from statewise.errors import CheckpointError, DivergenceError
-from statewise.learner import build_learner
-from statewise.learner.onpolicy import LastRows, OnPolicyLearner
 from statewise.methods import METHODS
-from statewise.metrics import SCHEMA
-from statewise.onpolicy.base import mean_kl, probability_ratio
 from statewise.onpolicy.core import OnPolicy, OnPolicyState
-from statewise.types import Key, Metrics, TaskFacts
+from statewise.onpolicy.improvement import mean_kl, probability_ratio
+from statewise.onpolicy.onpolicy_learner import LastRows, OnPolicyLearner
+from statewise.storage.checkpoint import flatten
+from statewise.storage.metrics import SCHEMA
+from statewise.training.learners import build_learner
 
 PROXIMAL = [name for name in ON_POLICY if issubclass(METHODS[name].config, PpoConfig)]
 
@@ -257,7 +257,7 @@ def remembered(learner: OnPolicyLearner, data: int) -> LastRows:
 def test_the_learner_learns_what_its_core_does_and_names_what_diverges(compiled: Any) -> None:
     learner, core = small_learner("ppo"), compiled("ppo")
     learner.reset()
-    state, expected = core.step(jax.tree.map(jnp.copy, learner.state), run_key=learner._learn_key)
+    state, expected = core.step(jax.tree.map(jnp.copy, learner.state), run_key=learner.keys.learn)
     memory = remembered(learner, 0)
     figures = learner.learn(memory)
     assert_trees_close(learner.state, state, rtol=1e-4, atol=1e-5)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from learners import assert_trees_close, jit_update, key, networks, random_batch, small_config, trees_equal
+from support.learners import assert_trees_close, jit_update, key, networks, random_batch, small_config, trees_equal
 
-from statewise.embedding import BINS, Embedding, positions
+from statewise.core.embedding import BINS, Embedding, positions
+from statewise.core.types import Dims
 from statewise.methods import build_method
-from statewise.sac import Sac
-from statewise.types import Dims
+from statewise.sac.core import Sac
 
 ROWS = jnp.asarray(np.random.default_rng(0).normal(size=(200, 3)), jnp.float32)
 

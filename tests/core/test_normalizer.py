@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from statewise.normalizer import Normalizer, init_normalizer, normalize, observe
+from statewise.core.normalizer import Normalizer, init_normalizer, normalize, observe
 
 ROWS = np.random.default_rng(0).normal(3.0, 2.0, size=(40, 3)).astype(np.float32)
 

@@ -8,10 +8,10 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_envs import Costless, Faulty, Odd, Point, Signed, SixValues
+from support.toy_envs import Costless, Faulty, Odd, Point, Signed, SixValues
 
+from statewise.actions import normalize_action, rescale_action
 from statewise.envs import GymnasiumVector, SafeVectorEnv, make_vector
-from statewise.envs.actions import normalize_action, rescale_action
 from statewise.envs.adapters import DEFAULT_EPISODE_STEPS
 from statewise.errors import EnvironmentFault
 

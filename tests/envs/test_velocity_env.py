@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statewise.envs import TASKS, SafeVectorEnv, make_vector, register_environments
-from statewise.envs.base import pack_generators, unpack_generators
+from statewise.envs.vector import pack_generators, unpack_generators
 from statewise.envs.velocity import VELOCITY_TASKS
 from statewise.envs.velocity_env import VelocityEnv, VelocityVectorEnv
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from velocity_recordings import forced_step, load
 
-from statewise.envs.base import new_generator
+from statewise.envs.vector import new_generator
 from statewise.envs.velocity import VELOCITY_TASKS, judge_motion, observe
 from statewise.envs.velocity_worlds import VelocityWorlds
 

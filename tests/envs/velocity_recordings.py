@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from statewise.envs.base import Outcome
+from statewise.envs.vector import Outcome
 from statewise.envs.velocity import VELOCITY_TASKS
 from statewise.envs.velocity_worlds import VelocityWorlds
 

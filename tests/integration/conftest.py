@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_runs import TINY, TINY_ALAM, MakeAgent
+from support.small_runs import TINY, TINY_ALAM, MakeAgent
 
 from statewise import Agent
 

@@ -8,13 +8,13 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from small_runs import TINY_ALAM, MakeAgent, folder_of
-from toys import ExactPoint, Point
+from support.small_runs import TINY_ALAM, MakeAgent, folder_of
+from support.toys import ExactPoint, Point
 
 from statewise import Agent
-from statewise.checkpoint import load, save
 from statewise.config import SacConfig
 from statewise.errors import CheckpointError, RunError
+from statewise.storage.checkpoint import load, save
 
 OBS = np.random.default_rng(0).normal(size=(7, 2))
 
@@ -133,7 +133,7 @@ def test_no_function_is_compiled_twice_and_a_block_is_fetched_once(
     monkeypatch.setattr(jax, "device_get", lambda tree: fetches.append(tree) or device_get(tree))
     agent = tiny_agent(Point, "sac-alam")
     agent.learn()
-    learner = agent._learner
+    learner = agent.policy.acting
     compiled = {name: getattr(learner, name)._cache_size() for name in ("_act", "_greedy", "_update")}
     assert compiled == {"_act": 1, "_greedy": 1, "_update": 1}
     blocks = (agent.config.total_steps - agent.config.learning_starts) // agent.config.block_env_steps + 1

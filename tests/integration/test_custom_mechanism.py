@@ -9,16 +9,16 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_runs import TINY, folder_of
-from toys import ExactPoint
+from support.small_runs import TINY, folder_of
+from support.toys import ExactPoint
 
 from statewise import Agent
 from statewise.cli import main
 from statewise.config import SacConfig
-from statewise.mechanisms.base import ActorTerms
 from statewise.methods import METHODS, build_method, find_method
-from statewise.runs import RunFolder
+from statewise.sac.mechanism import ActorTerms
 from statewise.spec import RunSpec, make_config
+from statewise.storage.run_folder import RunFolder
 
 MODULE = "custom_mechanism"
 NAME = f"{MODULE}:sac-penalty"
@@ -58,7 +58,7 @@ def test_a_run_says_where_its_method_is_from_and_another_process_finds_it(tmp_pa
     obs = np.random.default_rng(0).normal(size=(5, 2))
     np.testing.assert_array_equal(loaded.predict(obs), agent.predict(obs))
     loaded.learn(160)
-    assert int(loaded._learner.state.step) > int(agent._learner.state.step)
+    assert int(loaded.policy.acting.state.step) > int(agent.policy.acting.state.step)
 
 
 def test_its_fields_are_flags(capsys: pytest.CaptureFixture[str]) -> None:

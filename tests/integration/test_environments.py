@@ -8,13 +8,13 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from small_runs import MakeAgent, assert_same_files, checkpoint_steps, folder_of
-from toys import DictPoint, DiscretePoint, ExactPoint, FaultyPoint, Point, beyond_one
+from support.small_runs import MakeAgent, assert_same_files, checkpoint_steps, folder_of
+from support.toys import DictPoint, DiscretePoint, ExactPoint, FaultyPoint, Point, beyond_one
 
 from statewise import Agent
 from statewise.errors import EnvironmentFault
-from statewise.progress import Silent
-from statewise.train import Interrupted
+from statewise.report.progress import Silent
+from statewise.training.loop import Interrupted
 
 
 class Heard(Silent):

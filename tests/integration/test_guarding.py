@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_runs import TINY_ALAM, MakeAgent, assert_same_files, checkpoint_steps, files_of, folder_of
-from toys import ExactPoint, Point
+from support.small_runs import TINY_ALAM, MakeAgent, assert_same_files, checkpoint_steps, files_of, folder_of
+from support.toys import ExactPoint, Point
 
 from statewise import Agent
 from statewise.config import AlamConfig, SacConfig
 from statewise.errors import CheckpointError, DivergenceError, RunError
-from statewise.runs import RunFolder
 from statewise.spec import RunSpec, make_config
+from statewise.storage.run_folder import RunFolder
 
 
 class Explosive(ExactPoint):

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from gymnasium.spaces import Box
-from small_runs import TINY_ALAM, MakeAgent, assert_same_files, folder_of
-from toys import ExactPoint
+from support.small_runs import TINY_ALAM, MakeAgent, assert_same_files, folder_of
+from support.toys import ExactPoint
 
-from statewise import Agent, metrics
-from statewise.progress import Silent
+from statewise import Agent
+from statewise.report.progress import Silent
+from statewise.storage import metrics
 
 RECIPE: dict[str, Any] = {
     "embedding": "powers",
@@ -49,7 +50,7 @@ def test_what_an_environment_declares_reaches_the_policy_and_its_file(tiny_agent
     assert agent.action_space == Declared.effective_action_space
     actions = 10.0 * np.concatenate([agent.predict(OBS), agent.predict(OBS, deterministic=False)])
     assert -2.5 <= actions.min() < -1.0 < 1.0 < actions.max() <= 5.0
-    assert agent._learner.state.embedding.statistics.mean.shape == (4,)
+    assert agent.policy.acting.state.embedding.statistics.mean.shape == (4,)
     agent.save(tmp_path / "policy.safetensors")
     loaded = Agent.load(tmp_path / "policy.safetensors")
     np.testing.assert_array_equal(loaded.predict(OBS), agent.predict(OBS))
@@ -68,14 +69,14 @@ def test_quantiles_need_no_declaration(method: str, tiny_agent: MakeAgent) -> No
     agent = tiny_agent(ExactPoint, method, embedding="quantiles").learn()
     again = Agent.load(folder_of(agent), ExactPoint)
     np.testing.assert_array_equal(again.predict(OBS), agent.predict(OBS))
-    edges = np.asarray(agent._learner.state.embedding.edges)
+    edges = np.asarray(agent.policy.acting.state.embedding.edges)
     assert edges.shape == (2, 9)
     assert (np.diff(edges, axis=1) > 0.0).all()
 
 
 def test_a_field_names_the_sensors_in_place_of_the_environment(tiny_agent: MakeAgent) -> None:
     agent = tiny_agent(ExactPoint, "sac", embedding="powers", proximity=[0, 1])
-    assert agent._learner.state.embedding.statistics.mean.shape == (6,)
+    assert agent.policy.acting.state.embedding.statistics.mean.shape == (6,)
     with pytest.raises(ValueError, match="proximity: 2 is not allowed; the observation has entries 0 to 1"):
         tiny_agent(ExactPoint, "sac", embedding="powers", proximity=[2])
 

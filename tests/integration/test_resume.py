@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_runs import TINY_ALAM, MakeAgent, assert_same_files, checkpoint_steps, files_of, folder_of
-from toys import ExactPoint
+from support.small_runs import TINY_ALAM, MakeAgent, assert_same_files, checkpoint_steps, files_of, folder_of
+from support.toys import ExactPoint
 
 from benchmarks import kills
 from statewise import Agent
@@ -32,8 +32,8 @@ def deadly(source, target, **options):
 
 os.replace = deadly
 
-from small_runs import TINY_ALAM
-from toys import ExactPoint
+from support.small_runs import TINY_ALAM
+from support.toys import ExactPoint
 from statewise import Agent
 
 run = next(Path(root).glob("*/*/*/checkpoints"), None)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_runs import TINY, TINY_ALAM, assert_same_files, folder_of
-from toys import ExactPoint
+from support.small_runs import TINY, TINY_ALAM, assert_same_files, folder_of
+from support.toys import ExactPoint
 
 from statewise import Agent
 from statewise.config import DualConfig, SacConfig

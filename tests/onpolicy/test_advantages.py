@@ -8,9 +8,9 @@ import jax
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from onpolicy_reference import Array, advantages
+from support.onpolicy_reference import Array, advantages
 
-from statewise.ops import advantages as ops
+from statewise.core.ops import advantages as ops
 
 gae: Any = ops.gae
 compiled = jax.jit(ops.gae)

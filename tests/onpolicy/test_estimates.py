@@ -7,15 +7,15 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from core_bridge import mlp_net, reference_batch
-from learners import DIMS, key, random_batch
-from onpolicy_learners import STEPS, WORLDS, costly_epoch, jit_epoch, on_policy_core, random_epoch, recording
-from onpolicy_reference import advantages, standardised, values
 from scipy import stats
+from support.core_bridge import mlp_net, reference_batch
+from support.learners import DIMS, key, random_batch
+from support.onpolicy_learners import STEPS, WORLDS, costly_epoch, jit_epoch, on_policy_core, random_epoch, recording
+from support.onpolicy_reference import advantages, standardised, values
 
-from statewise.onpolicy.base import Epoch, Progress, mean_kl, probability_ratio, shuffled
+from statewise.core.types import Batch
 from statewise.onpolicy.core import OnPolicy, OnPolicyState
-from statewise.types import Batch
+from statewise.onpolicy.improvement import Epoch, Progress, mean_kl, probability_ratio, shuffled
 
 COUNT = WORLDS * STEPS
 

@@ -7,13 +7,13 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from core_bridge import mlp_net, reference_batch, to_float64
-from learners import key
-from onpolicy_learners import STEPS, WORLDS, costly_epoch, jit_epoch, on_policy_core
-from onpolicy_reference import Adam, Learner, Net, Settings, learn
+from support.core_bridge import mlp_net, reference_batch, to_float64
+from support.learners import key
+from support.onpolicy_learners import STEPS, WORLDS, costly_epoch, jit_epoch, on_policy_core
+from support.onpolicy_reference import Adam, Learner, Net, Settings, learn
 
-from statewise.onpolicy.base import GaussianPolicy, shuffled
 from statewise.onpolicy.core import OnPolicy, OnPolicyState
+from statewise.onpolicy.improvement import GaussianPolicy, shuffled
 
 LOOSE = 1e9
 

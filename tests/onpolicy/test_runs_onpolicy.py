@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onpolicy_learners import ON_POLICY
-from toys import ExactPoint, Point
+from support.onpolicy_learners import ON_POLICY
+from support.toys import ExactPoint, Point
 
 from statewise import Agent
-from statewise.checkpoint import load
 from statewise.config import OnPolicyConfig
-from statewise.metrics import read
+from statewise.storage.checkpoint import load
+from statewise.storage.metrics import read
 
 TINY: dict[str, Any] = {
     "preset": "paper",
@@ -164,7 +164,7 @@ def test_environments_take_clipped_actions_and_the_learner_the_sampled_ones(tmp_
 
     agent = Agent("ppo", make, root=tmp_path, **TINY)
     learned: list[Any] = []
-    learner: Any = agent._learner
+    learner: Any = agent.policy.acting
     learn = learner.learn
     learner.learn = lambda memory: learned.append(learner.layout.unpack(memory.rows).action.copy()) or learn(memory)
     agent.learn(64)
@@ -180,13 +180,13 @@ def test_environments_take_clipped_actions_and_the_learner_the_sampled_ones(tmp_
 def test_the_limit_follows_the_length_of_the_tasks_episodes(method: str, trained: Any) -> None:
     config = trained(method).config
     assert isinstance(config, OnPolicyConfig)
-    assert trained(method)._learner.core.cost_limit == pytest.approx(config.cost_limit(1000)) == pytest.approx(1.0)
+    assert trained(method).policy.acting.core.cost_limit == pytest.approx(config.cost_limit(1000)) == pytest.approx(1.0)
 
 
 def test_episodes_lost_at_a_resume_are_lost_to_the_cost_as_well(tmp_path: Path) -> None:
     """Point can't restore its state: its running episodes start afresh, and so does what they had cost."""
     agent = Agent("ppo", Point, root=tmp_path, seed=1, **TINY).learn(64)
-    assert float(np.sum(agent._learner.state.running)) > 0.0
+    assert float(np.sum(agent.policy.acting.state.running)) > 0.0
     Agent.load(folder(agent), Point).learn()
     table = read(folder(agent) / "metrics.csv")
     rows = table.filter(table["phase"] == "train")
@@ -202,7 +202,7 @@ def test_episodes_lost_at_a_resume_are_lost_to_the_cost_as_well(tmp_path: Path) 
 def test_on_policy_methods_take_the_same_embedding(method: str, kind: str, inputs: int, tmp_path: Path) -> None:
     fields = {**TINY, "embedding": kind, "proximity": [1]}
     whole = Agent(method, stretched, root=tmp_path / "whole", **fields).learn()
-    assert whole._learner.state.embedding.statistics.mean.shape == (inputs,)
+    assert whole.policy.acting.state.embedding.statistics.mean.shape == (inputs,)
     begun = Agent(method, stretched, root=tmp_path / "begun", **fields)
     with pytest.raises(Stopped):
         begun.learn(listeners=(stop_behind(64),))

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from onpolicy_reference import Array
+from support.onpolicy_reference import Array
 
 from statewise.onpolicy.trust_region import conjugate_gradient, trust_region_step
 

@@ -10,25 +10,28 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from statewise.checkpoint import CheckpointStore
 from statewise.cli import arguments
 from statewise.cli.status import FAULT, INTERRUPTED, OK, Stopped
 from statewise.errors import DivergenceError, EnvironmentFault
 from statewise.methods import METHODS
-from statewise.runs import RunFolder
 from statewise.spec import RunSpec, make_config
+from statewise.storage.checkpoint import CheckpointStore
+from statewise.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from statewise.agent import Agent
     from statewise.config import RunConfig
-    from statewise.progress import Progress
-    from statewise.train import RowListener
+    from statewise.report.progress import Progress
+    from statewise.training.loop import RowListener
 
 
 def train(argv: list[str]) -> int:
     """Train a method on a task."""
     args = arguments.parse_train(argv)
-    agent = _new_agent(RunSpec(args.task, args.config, args.constraint), args.root)
+    from statewise.agent import Agent
+
+    constraint = _import_constraint(args.constraint)
+    agent = Agent.from_config(args.config, args.task, constraint=constraint, root=args.root)
     return _learn(agent, args, overwrite=args.overwrite)
 
 
@@ -42,15 +45,12 @@ def resume(argv: list[str]) -> int:
     latest = CheckpointStore(run.checkpoints, keep=1).latest()
     if latest is None:
         print(f"{args.run} has no checkpoint yet: it starts from the beginning")
-        agent = _new_agent(spec, args.run)
-        agent.run_path = args.run
-        return _learn(agent, args, overwrite=True)
-    step, _ = latest
-    if step >= spec.config.total_steps:
-        print(f"{args.run} is finished at step {step:,}: there is nothing left to do")
+    elif latest[0] >= spec.config.total_steps:
+        print(f"{args.run} is finished at step {latest[0]:,}: there is nothing left to do")
         return OK
-    print(f"{args.run} goes on from step {step:,} of {spec.config.total_steps:,}")
-    return _learn(Agent.load(args.run, constraint=_import_constraint(spec.constraint)), args)
+    else:
+        print(f"{args.run} goes on from step {latest[0]:,} of {spec.config.total_steps:,}")
+    return _learn(Agent.open(args.run, constraint=_import_constraint(spec.constraint)), args, overwrite=latest is None)
 
 
 def evaluate(argv: list[str]) -> int:
@@ -60,7 +60,7 @@ def evaluate(argv: list[str]) -> int:
     if look and args.video is None:
         raise ValueError(f"{', '.join(look)}: is for films; add --video FILE.mp4")
     from statewise.agent import Agent
-    from statewise.evaluate import EVAL_SEED
+    from statewise.training.evaluate import EVAL_SEED
 
     constraint = None
     if args.run.is_dir():
@@ -70,7 +70,7 @@ def evaluate(argv: list[str]) -> int:
     if args.video is None:
         figures = agent.evaluate(args.episodes, seed, deterministic=not args.sampled)
     else:
-        from statewise.video import VideoWriter
+        from statewise.report.film import VideoWriter
 
         with VideoWriter(args.video) as video:
             figures = agent.evaluate(
@@ -90,7 +90,7 @@ def plot(argv: list[str]) -> int:
     args = arguments.parse(arguments.Plot, argv, "plot")
     if not args.runs:
         raise ValueError("runs: name at least one run folder, as in statewise plot RUN")
-    from statewise.figures import compare_picture, run_picture
+    from statewise.report.pictures import compare_picture, run_picture
 
     if len(args.runs) == 1:
         print(run_picture(args.runs[0], args.output))
@@ -126,16 +126,9 @@ def config(argv: list[str]) -> int:
 # --- training ----------------------------------------------------------------------------------------------------
 
 
-def _new_agent(spec: RunSpec, root: Path) -> Agent:
-    from statewise.agent import Agent
-
-    constraint = _import_constraint(spec.constraint)
-    return Agent(spec.config.method, spec.task, root=root, constraint=constraint, **spec.config.to_dict())
-
-
 def _learn(agent: Agent, args: arguments.Reporting, *, overwrite: bool = False) -> int:
     """Train to the end and say where everything is; Stopped where the run can't be brought to its end."""
-    from statewise.train import Interrupted
+    from statewise.training.signals import Interrupted
 
     run = agent.run_path
     assert run is not None
@@ -152,13 +145,13 @@ def _learn(agent: Agent, args: arguments.Reporting, *, overwrite: bool = False) 
 
 
 def _progress(quiet: bool) -> Progress | None:
-    from statewise.progress import progress_for
+    from statewise.report.progress import progress_for
 
     return None if quiet else progress_for(sys.stderr.isatty())
 
 
 def _listeners(args: arguments.Reporting, run: Path, spec: RunSpec, stack: ExitStack) -> tuple[RowListener, ...]:
-    from statewise.loggers import tensorboard_listener, wandb_listener
+    from statewise.report.loggers import tensorboard_listener, wandb_listener
 
     chosen = [tensorboard_listener(run)] if args.tensorboard else []
     if args.wandb is not None:
@@ -176,8 +169,8 @@ def _last_checkpoint(run: Path) -> str:
 def _conclude(run: Path, agent: Agent) -> None:
     """Say what came out: the last evaluation, the picture, and what the full run would take."""
     config = agent.config
-    from statewise import metrics
-    from statewise.figures import run_picture
+    from statewise.report.pictures import run_picture
+    from statewise.storage import metrics
 
     rows = metrics.read(RunFolder(run).metrics_path)
     last = rows.filter(rows["phase"] == "eval").row(-1, named=True)
@@ -202,7 +195,7 @@ def _hours(run: Path, config: RunConfig, full: RunConfig) -> float | None:
     """Hours that `full` would take at this run's rates of sampling and of gradient steps; None without a rate."""
     import polars as pl
 
-    from statewise import metrics
+    from statewise.storage import metrics
 
     rows = metrics.read(RunFolder(run).timing_path)
     steps = rows["step"].diff().fill_null(rows["step"].first())

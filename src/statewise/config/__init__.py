@@ -4,9 +4,9 @@ Defaults are Table I of the SAC-ALaM paper; where the paper is silent, the field
 `standard` holds what to change for runs of minutes. Standard library only, so that `statewise --help` is instant.
 """
 
-from statewise.config.base import Count, Fraction, NonNegative, Positive, Range, Real, RunConfig, Whole
 from statewise.config.onpolicy import CrpoConfig, OnPolicyConfig, P3oConfig, PpoConfig
 from statewise.config.presets import DEFAULT_PRESET, PRESETS, Preset, preset_fields
+from statewise.config.run import Count, Fraction, NonNegative, Positive, Range, Real, RunConfig, Whole
 from statewise.config.sac import (
     AlamConfig,
     AlamGaConfig,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from statewise.config.base import Count, Fraction, NonNegative, Positive, Range, Real, RunConfig
+from statewise.config.run import Count, Fraction, NonNegative, Positive, Range, Real, RunConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from statewise.config.base import RunConfig
 from statewise.config.onpolicy import OnPolicyConfig
+from statewise.config.run import RunConfig
 from statewise.config.sac import (
     AlamConfig,
     AlamGaConfig,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from statewise.config.base import Count, Fraction, NonNegative, Positive, Range, Real, RunConfig, Whole
+from statewise.config.run import Count, Fraction, NonNegative, Positive, Range, Real, RunConfig, Whole
 
 
 @dataclass(frozen=True, kw_only=True)

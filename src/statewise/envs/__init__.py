@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from statewise.envs.actions import normalize_action, rescale_action, spanned_space
+from statewise.actions import normalize_action, rescale_action
 from statewise.envs.adapters import GymnasiumVector
-from statewise.envs.base import SafeVectorEnv
 from statewise.envs.factory import make_vector
 from statewise.envs.registration import TASKS, register_environments, register_navigation_task
+from statewise.envs.vector import SafeVectorEnv
 
 __all__ = [
     "TASKS",
@@ -17,7 +17,6 @@ __all__ = [
     "register_environments",
     "register_navigation_task",
     "rescale_action",
-    "spanned_space",
 ]
 
 register_environments()

@@ -9,16 +9,16 @@ import numpy as np
 from gymnasium.spaces import Box
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
-from statewise.envs.base import Outcome, SafeVectorEnv
 from statewise.envs.checked import CheckedEnv
+from statewise.envs.vector import Outcome, SafeVectorEnv
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from statewise.envs.base import State
     from statewise.envs.checked import Constraint
+    from statewise.envs.vector import State
 
 DEFAULT_EPISODE_STEPS = 1000
 _STATELESS_WRAPPERS = (TimeLimit, OrderEnforcing, PassiveEnvChecker)

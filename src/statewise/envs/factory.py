@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, cast
 import gymnasium
 
 from statewise.envs.adapters import GymnasiumVector
-from statewise.envs.base import require_positive
 from statewise.envs.navigation.registry import NAVIGATION_TASKS
 from statewise.envs.registration import TASKS, register_environments
+from statewise.envs.vector import require_positive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from statewise.envs.base import SafeVectorEnv
     from statewise.envs.checked import Constraint
+    from statewise.envs.vector import SafeVectorEnv
 
     AnyEnv = gymnasium.Env[Any, Any]
 

@@ -8,9 +8,9 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 
-from statewise.envs.base import Outcome, SafeVectorEnv, new_generator, pack_generators, unpack_generators
 from statewise.envs.fields import OBS_BOUND
 from statewise.envs.rendering import Camera
+from statewise.envs.vector import Outcome, SafeVectorEnv, new_generator, pack_generators, unpack_generators
 from statewise.envs.velocity import VELOCITY_TASKS
 from statewise.envs.velocity_worlds import VelocityWorlds
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from statewise.envs.base import State
+    from statewise.envs.vector import State
 
 
 def _spaces(worlds: VelocityWorlds) -> tuple[Box, Box]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import mujoco
 import numpy as np
 
-from statewise.envs.base import Outcome, require_positive
 from statewise.envs.fields import OBS_BOUND, Field, breakdowns
+from statewise.envs.vector import Outcome, require_positive
 from statewise.envs.velocity import VelocityTask, judge_motion, observe
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import optax
 
 from statewise.config import OnPolicyConfig
-from statewise.embedding import Embedding, EmbeddingState, make_embedding
-from statewise.nets import Mlp, apply_mlp, init_mlp
-from statewise.onpolicy.base import Epoch, GaussianPolicy, Improvement, Progress, moments, shuffled
-from statewise.ops.advantages import gae
-from statewise.ops.surrogates import gaussian_log_prob
-from statewise.optim import clipped_adam, descend, linear_to_zero
-from statewise.types import Array, Batch, Dims, Key, Metrics
+from statewise.core.embedding import Embedding, EmbeddingState, make_embedding
+from statewise.core.networks import Mlp, apply_mlp, init_mlp
+from statewise.core.ops.advantages import gae
+from statewise.core.ops.surrogates import gaussian_log_prob
+from statewise.core.optimizer import clipped_adam, descend, linear_to_zero
+from statewise.core.types import Array, Batch, Dims, Key, Metrics
+from statewise.onpolicy.improvement import Epoch, GaussianPolicy, Improvement, Progress, moments, shuffled
 
 
 class OnPolicyState(NamedTuple):

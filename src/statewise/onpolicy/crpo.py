@@ -6,10 +6,10 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from statewise.config import CrpoConfig
-from statewise.onpolicy.base import Epoch, GaussianPolicy, Improvement, Progress, mean_kl, probability_ratio
+from statewise.core.ops.surrogates import rewards_are_next
+from statewise.core.types import Array, Key, Metrics
+from statewise.onpolicy.improvement import Epoch, GaussianPolicy, Improvement, Progress, mean_kl, probability_ratio
 from statewise.onpolicy.trust_region import trust_region_step
-from statewise.ops.surrogates import rewards_are_next
-from statewise.types import Array, Key, Metrics
 
 
 def build(config: CrpoConfig) -> Improvement:

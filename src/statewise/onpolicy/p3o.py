@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from statewise.config import P3oConfig
-from statewise.onpolicy.base import Epoch, Improvement, Progress
+from statewise.core.ops.surrogates import clipped_cost, clipped_reward, exact_penalty
+from statewise.core.types import Array
+from statewise.onpolicy.improvement import Epoch, Improvement, Progress
 from statewise.onpolicy.ppo import proximal
-from statewise.ops.surrogates import clipped_cost, clipped_reward, exact_penalty
-from statewise.types import Array
 
 
 def build(config: P3oConfig) -> Improvement:

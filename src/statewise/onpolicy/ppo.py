@@ -9,7 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from statewise.config import PpoConfig
-from statewise.onpolicy.base import (
+from statewise.core.ops.surrogates import clipped_reward
+from statewise.core.optimizer import clipped_adam, descend, linear_to_zero
+from statewise.core.types import Array, Key, Metrics
+from statewise.onpolicy.improvement import (
     Epoch,
     GaussianPolicy,
     Improvement,
@@ -18,9 +21,6 @@ from statewise.onpolicy.base import (
     probability_ratio,
     shuffled,
 )
-from statewise.ops.surrogates import clipped_reward
-from statewise.optim import clipped_adam, descend, linear_to_zero
-from statewise.types import Array, Key, Metrics
 
 Loss = Callable[[Array, Epoch, Progress], tuple[Array, Array]]
 """(probability ratios [B], the minibatch, progress) -> the loss, and the cost's weight λ in it."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from statewise.types import Array
+from statewise.core.types import Array
 
 
 def conjugate_gradient(product: Callable[[Array], Array], b: Array, iterations: int) -> Array:

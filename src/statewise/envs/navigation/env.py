@@ -13,19 +13,19 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Box
 
-from statewise.envs.base import Outcome, SafeVectorEnv, check_like
 from statewise.envs.fields import OBS_BOUND
 from statewise.envs.navigation.pictures import Pictures
 from statewise.envs.navigation.registry import find_task
 from statewise.envs.navigation.worlds import NavigationWorlds
+from statewise.envs.vector import Outcome, SafeVectorEnv, check_like
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from statewise.envs.base import State
     from statewise.envs.navigation.pictures import CameraName
+    from statewise.envs.vector import State
 
 _SEEDS = 2**32
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import mujoco
 import numpy as np
 
-from statewise.envs.base import Outcome, require_positive
 from statewise.envs.navigation.layout import LayoutError, LayoutSampler, Plan, Streams
 from statewise.envs.navigation.lidar import BINS, Lidar
 from statewise.envs.navigation.robots import FRAME_SKIP
 from statewise.envs.navigation.scene import build_scene, gremlin_path
 from statewise.envs.navigation.simulation import simulate
 from statewise.envs.navigation.task import Verdict, View
+from statewise.envs.vector import Outcome, require_positive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

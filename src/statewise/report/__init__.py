@@ -1,0 +1,1 @@
+"""What a person looks at: progress, pictures, films, other loggers."""

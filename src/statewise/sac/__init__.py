@@ -1,0 +1,1 @@
+"""Soft actor-critic, the interface of a safety mechanism, and the mechanisms."""

@@ -1,0 +1,365 @@
+"""Soft actor-critic (Haarnoja et al. 2018) with a place for a safety mechanism; the only SAC of the library.
+
+One gradient step, in this order: reward and cost critics (from the same next action), policy (with the updated
+critics), temperature, the mechanism's dual cycle where one is due, target networks (Algorithm 1 of the SAC-ALaM paper).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from statewise.config import SacConfig
+from statewise.core.embedding import Embedding, EmbeddingState, make_embedding
+from statewise.core.networks import (
+    Critic,
+    Mlp,
+    apply_critic,
+    critic_features,
+    critic_values,
+    init_critic,
+    init_policy,
+    policy_moments,
+    squash,
+)
+from statewise.core.ops.bellman import combine, soft_q_target
+from statewise.core.ops.units import running_range
+from statewise.core.optimizer import make_optimizer
+from statewise.core.types import Array, Batch, Dims, Key, Metrics
+from statewise.sac.mechanism import ActorTerms, CostTargetInputs, DualInputs, Mechanism, StepInputs
+
+QUANTILES = {"lam_q10": 0.1, "lam_q50": 0.5, "lam_q90": 0.9, "lam_max": 1.0}
+BOUNDARY = 0.05
+"""Half-width in F̂ of the weight that `lam_boundary` gives to states with F̂ near d."""
+
+
+class SacState(NamedTuple):
+    """Everything that learning changes: networks, targets, optimizers, mechanism, statistics, counter.
+
+    unit: what λ and ρ are multiples of, 1 or the running range of the reward critic (`penalty_unit`).
+    """
+
+    step: Array
+    policy: Mlp
+    q: Critic
+    qc: Critic
+    q_target: Critic
+    qc_target: Critic
+    log_alpha: Array
+    opt: dict[str, Any]
+    mechanism: Any
+    cycle: Metrics
+    embedding: EmbeddingState
+    unit: Array
+
+
+@dataclass(frozen=True)
+class Sac:
+    """The learner: pure functions that share a configuration; no array lives here."""
+
+    config: SacConfig
+    dims: Dims
+    mechanism: Mechanism
+    reward_scale: float = 1.0
+    proximity: tuple[int, ...] = ()
+
+    @cached_property
+    def embed(self) -> Embedding:
+        """The map from raw observations to the networks' inputs."""
+        return make_embedding(self.config, self.dims.obs, self.proximity)
+
+    @cached_property
+    def inputs(self) -> Dims:
+        """Sizes as the networks see them, behind the embedding."""
+        return Dims(self.embed.dim, self.dims.action)
+
+    @cached_property
+    def optimizers(self) -> dict[str, optax.GradientTransformation]:
+        """One optimizer each for policy, q, qc and alpha, all with the shared rate and clip."""
+        c = self.config
+        return {
+            name: make_optimizer(c.optimizer, c.learning_rate, c.total_updates, zeta=c.zeta, max_norm=c.grad_clip)
+            for name in ("policy", "q", "qc", "alpha")
+        }
+
+    @property
+    def target_entropy(self) -> float:
+        """The entropy H that the temperature steers to: −dim(A) unless configured."""
+        configured = self.config.target_entropy
+        return -float(self.dims.action) if configured is None else configured
+
+    # --- state ---------------------------------------------------------------------------------------------------
+
+    def init(self, key: Key) -> SacState:
+        """A fresh state; targets start as copies of their critics."""
+        c = self.config
+        keys = jax.random.split(key, 4)
+        policy = init_policy(keys[0], self.inputs, c.hidden)
+        q = init_critic(keys[1], self.inputs, c.hidden)
+        qc = init_critic(keys[2], self.inputs, c.hidden)
+        log_alpha = jnp.log(jnp.asarray(c.alpha_init, jnp.float32))
+        params = {"policy": policy, "q": q, "qc": qc, "alpha": log_alpha}
+        mechanism = self.mechanism.init(keys[3], self.inputs)
+        return SacState(
+            step=jnp.zeros((), jnp.int32),
+            policy=policy,
+            q=q,
+            qc=qc,
+            q_target=jax.tree.map(jnp.copy, q),
+            qc_target=jax.tree.map(jnp.copy, qc),
+            log_alpha=log_alpha,
+            opt={name: self.optimizers[name].init(value) for name, value in params.items()},
+            mechanism=mechanism,
+            cycle=self._no_cycle(mechanism),
+            embedding=self.embed.init(),
+            unit=jnp.ones(()),
+        )
+
+    def observe(self, state: SacState, obs: Array) -> SacState:
+        """Take fresh observations [B, obs] into the running statistics, where they are used."""
+        return state._replace(embedding=self.embed.observe(state.embedding, obs))
+
+    # --- acting --------------------------------------------------------------------------------------------------
+
+    def act(self, policy: Mlp, embedding: EmbeddingState, obs: Array, key: Key) -> Array:
+        """Sample actions in [−1, 1]: obs [N, obs] -> [N, action]."""
+        mean, log_std = self.moments(policy, embedding, obs)
+        return squash(mean, log_std, jax.random.normal(key, mean.shape))[0]
+
+    def act_greedily(self, policy: Mlp, embedding: EmbeddingState, obs: Array) -> Array:
+        """The deterministic policy tanh(mean): obs [N, obs] -> [N, action]."""
+        return jnp.tanh(self.moments(policy, embedding, obs)[0])
+
+    def moments(self, policy: Mlp, embedding: EmbeddingState, obs: Array) -> tuple[Array, Array]:
+        """Mean and log-std of the Gaussian before the tanh, at raw observations: [N, obs] -> [N, action] each."""
+        return policy_moments(policy, self.embed(embedding, obs))
+
+    def risk(self, state: SacState, obs: Array, key: Key) -> tuple[Array, Array]:
+        """λ(x) and F̂(x) at raw observations: [B, obs] -> [B], [B]."""
+        x = self.embed(state.embedding, obs)
+        f = self._feasibility(state, x, key, self.config.n_cost_samples)
+        return self.mechanism.multiplier(state.mechanism, x, f), f
+
+    def values(self, state: SacState, obs: Array, key: Key) -> tuple[Array, Array]:
+        """Q and Qc of the deterministic action at raw observations: [B, obs] -> [B], [B]."""
+        del key
+        x = self.embed(state.embedding, obs)
+        action = jnp.tanh(policy_moments(state.policy, x)[0])
+        return self._one_q(apply_critic(state.q, x, action)), self._one_qc(apply_critic(state.qc, x, action))
+
+    def backup(
+        self, reward: Array, cost: Array, constraint: Array, terminated: Array, value: Array, f: Array
+    ) -> tuple[Array, Array]:
+        """Both values one step earlier, by the critics' targets but for the entropy: all [N]."""
+        earlier = reward * self.reward_scale + self.config.gamma * (1.0 - terminated) * value
+        inputs = CostTargetInputs(self._training_cost(cost), constraint, terminated, f)
+        return earlier, self.mechanism.cost_target(inputs)
+
+    # --- learning ------------------------------------------------------------------------------------------------
+
+    def update(self, state: SacState, batch: Batch, dual: Batch, key: Key) -> tuple[SacState, Metrics]:
+        """One gradient step on `batch` [B]; `dual` [M, B] is what a dual cycle learns from, if one is due now."""
+        key_next, key_actor, key_dual, _ = jax.random.split(key, 4)  # the fourth is `describe`'s
+        batch = self._prepare(state.embedding, batch)
+        state, critic_metrics = self._critic_step(state, batch, key_next)
+        state, actor_metrics, f = self._actor_step(state, batch, key_actor)
+        state, follow_metrics = self._follow(state, batch, f, jax.random.fold_in(key_actor, 1))
+        state = state._replace(step=state.step + 1)
+        state = self._dual_step(state, dual, key_dual)
+        return self._target_step(state), {**critic_metrics, **actor_metrics, **follow_metrics}
+
+    def update_block(
+        self, state: SacState, batches: Batch, dual: Batch, run_key: Key
+    ) -> tuple[SacState, dict[str, Metrics]]:
+        """A scan of gradient steps: batches [n, B], dual [C, M, B] for the cycles that fall into the block.
+
+        Returns per-step metrics ("steps": each [n]) and figures of the last state on the last batch ("state": scalars).
+        """
+        interval = max(self.mechanism.dual_interval, 1)
+        first_cycle = state.step // interval + 1
+
+        def body(state: SacState, batch: Batch) -> tuple[SacState, Metrics]:
+            cycle = jnp.clip((state.step + 1) // interval - first_cycle, 0, dual.obs.shape[0] - 1)
+            cycle_batch = jax.tree.map(lambda x: x[cycle], dual)
+            return self.update(state, batch, cycle_batch, jax.random.fold_in(run_key, state.step))
+
+        state, steps = jax.lax.scan(body, state, batches)
+        last = jax.tree.map(lambda x: x[-1], batches)
+        figures = self.describe(state, last, jax.random.fold_in(run_key, state.step))
+        return state, {"steps": steps, "state": figures}
+
+    def describe(self, state: SacState, batch: Batch, key: Key) -> Metrics:
+        """Figures of a state on a batch: F̂, quantiles of λ, ρ, and those of the last dual cycle."""
+        lam, f = self.risk(state, batch.obs, jax.random.split(key, 4)[3])
+        d = self.config.tolerance
+        near = 1.0 / (1.0 + jnp.square((f - d) / BOUNDARY))
+        return {
+            "f": jnp.mean(f),
+            "f_q90": jnp.quantile(f, 0.9),
+            "unsafe_fraction": jnp.mean((f > d).astype(f.dtype)),
+            "lam": jnp.mean(lam),
+            "lam_boundary": jnp.sum(lam * near) / jnp.sum(near),
+            "unit": state.unit,
+            **{name: jnp.quantile(lam, q) for name, q in QUANTILES.items()},
+            **self.mechanism.report(state.mechanism),
+            **state.cycle,
+        }
+
+    # --- the parts of a gradient step ----------------------------------------------------------------------------
+
+    def _critic_targets(self, state: SacState, batch: Batch, key: Key) -> tuple[Array, Array, Array]:
+        """Targets of Q and Qc, and the next action that both are from: [B], [B], [B, action]."""
+        mean, log_std = policy_moments(state.policy, batch.next_obs)
+        next_action, next_logp = squash(mean, log_std, jax.random.normal(key, mean.shape))
+        next_q = self._one_q(apply_critic(state.q_target, batch.next_obs, next_action))
+        next_qc = self._one_qc(apply_critic(state.qc_target, batch.next_obs, next_action))
+        alpha_logp = jnp.exp(state.log_alpha) * next_logp
+        y = soft_q_target(batch.reward, batch.terminated, next_q, alpha_logp, self.config.gamma)
+        inputs = CostTargetInputs(batch.cost, batch.constraint, batch.terminated, next_qc)
+        return y, self.mechanism.cost_target(inputs), next_action
+
+    def _critic_step(self, state: SacState, batch: Batch, key: Key) -> tuple[SacState, Metrics]:
+        """Q and Qc towards their targets: MSE, mean over the batch, summed over the twins."""
+        y, yc, next_action = self._critic_targets(state, batch, key)
+
+        def loss(params: Critic, target: Array) -> tuple[Array, Array]:
+            values = apply_critic(params, batch.obs, batch.action)
+            return jnp.sum(jnp.mean(jnp.square(values - target), axis=-1)), jnp.mean(values)
+
+        gradient = jax.value_and_grad(loss, has_aux=True)
+        (q_loss, q), q_grads = gradient(state.q, y)
+        (qc_loss, qc), qc_grads = gradient(state.qc, yc)
+        new_q, opt_q = self._apply("q", state, state.q, q_grads)
+        new_qc, opt_qc = self._apply("qc", state, state.qc, qc_grads)
+        state = state._replace(q=new_q, qc=new_qc, opt={**state.opt, "q": opt_q, "qc": opt_qc})
+        metrics = {"q_loss": q_loss, "qc_loss": qc_loss, "q": q, "qc": qc}
+        if self.mechanism.critic_step is None:
+            return state, metrics
+        mechanism, own_metrics = self.mechanism.critic_step(state.mechanism, batch, next_action)
+        return state._replace(mechanism=mechanism), {**metrics, **own_metrics}
+
+    def _actor_step(self, state: SacState, batch: Batch, key: Key) -> tuple[SacState, Metrics, Array]:
+        """The mechanism's loss for the policy, then log α·(−log π − H) for the temperature; F̂ [B] for `_follow`."""
+        alpha = jnp.exp(state.log_alpha)
+        samples = self.mechanism.n_cost_samples
+        noise = self._noise(key, batch.obs.shape[0], samples)
+        q_features = critic_features(state.q, batch.obs)
+        qc_features = critic_features(state.qc, batch.obs)
+
+        def loss(policy: Mlp) -> tuple[Array, tuple[Array, Array, Array]]:
+            mean, log_std = policy_moments(policy, batch.obs)
+            actions, logp = squash(mean, log_std, noise)
+            q = self._one_q(critic_values(state.q, q_features, actions[:1])[:, 0])
+            f = jnp.zeros_like(q)
+            if samples:
+                f = jnp.mean(self._one_qc(critic_values(state.qc, qc_features, actions)), axis=0)
+            terms = ActorTerms(batch.obs, actions[0], alpha * logp[0] / state.unit, q / state.unit, f, batch.cost)
+            return jnp.mean(self.mechanism.actor_loss(state.mechanism, terms)), (logp[0], q, f)
+
+        (actor_loss, (logp, q, f)), grads = jax.value_and_grad(loss, has_aux=True)(state.policy)
+        policy, opt_policy = self._apply("policy", state, state.policy, grads)
+        alpha_gradient = -jnp.mean(logp + self.target_entropy)
+        log_alpha, opt_alpha = self._apply("alpha", state, state.log_alpha, alpha_gradient)
+        state = state._replace(
+            policy=policy,
+            log_alpha=log_alpha,
+            opt={**state.opt, "policy": opt_policy, "alpha": opt_alpha},
+            unit=self._next_unit(state, q),
+        )
+        return state, {"actor_loss": actor_loss, "alpha": alpha, "entropy": -jnp.mean(logp)}, f
+
+    def _follow(self, state: SacState, batch: Batch, f: Array, key: Key) -> tuple[SacState, Metrics]:
+        """Let the mechanism learn from what the policy step did to F̂ [B], where it wants to."""
+        if self.mechanism.follow is None:
+            return state, {}
+        f_new = self._feasibility(state, batch.obs, key, self.mechanism.n_cost_samples)
+        mechanism, metrics = self.mechanism.follow(state.mechanism, StepInputs(batch.obs, batch.cost, f, f_new))
+        return state._replace(mechanism=mechanism), metrics
+
+    def _dual_step(self, state: SacState, dual: Batch, key: Key) -> SacState:
+        """Run the mechanism's dual cycle if the counter says so."""
+        interval, start = self.mechanism.dual_interval, self.mechanism.dual_start
+        if interval == 0:
+            return state
+
+        def cycle(state: SacState) -> SacState:
+            key_f, key_update = jax.random.split(key)
+            inputs = self._dual_inputs(state, dual, key_f)
+            mechanism, metrics = self.mechanism.update(state.mechanism, inputs, key_update)
+            return state._replace(mechanism=mechanism, cycle=metrics)
+
+        due = jnp.logical_and(state.step % interval == 0, state.step > start)
+        return jax.lax.cond(due, cycle, lambda state: state, state)
+
+    def _dual_inputs(self, state: SacState, dual: Batch, key: Key) -> DualInputs:
+        batch = self._prepare(state.embedding, dual)
+        cycles, size = batch.obs.shape[:2]
+        flat = batch.obs.reshape(cycles * size, self.inputs.obs)
+        f = self._feasibility(state, flat, key, max(self.mechanism.n_cost_samples, 1))
+        return DualInputs(batch.obs, f.reshape(cycles, size))
+
+    def _target_step(self, state: SacState) -> SacState:
+        tau = self.config.tau
+        return state._replace(
+            q_target=optax.incremental_update(state.q, state.q_target, tau),
+            qc_target=optax.incremental_update(state.qc, state.qc_target, tau),
+        )
+
+    # --- shared pieces -------------------------------------------------------------------------------------------
+
+    def _feasibility(self, state: SacState, inputs: Array, key: Key, samples: int) -> Array:
+        """F̂(x) = (1/K) Σ_k Qc(x, a_k) under the current policy, Qc as `cost_twins` says: inputs [B, obs] -> [B]."""
+        mean, log_std = policy_moments(state.policy, inputs)
+        actions, _ = squash(mean, log_std, self._noise(key, inputs.shape[0], samples))
+        values = critic_values(state.qc, critic_features(state.qc, inputs), actions)
+        return jnp.mean(self._one_qc(values), axis=0)
+
+    def _noise(self, key: Key, batch: int, samples: int) -> Array:
+        """Standard normal [max(K, 1), B, action]; the first sample's key doesn't depend on K."""
+        key_first, key_rest = jax.random.split(key)
+        first = jax.random.normal(key_first, (1, batch, self.dims.action))
+        rest = jax.random.normal(key_rest, (max(samples, 1) - 1, batch, self.dims.action))
+        return jnp.concatenate([first, rest])
+
+    def _apply(self, name: str, state: SacState, params: Any, grads: Any) -> tuple[Any, Any]:
+        updates, opt = self.optimizers[name].update(grads, state.opt[name], params)
+        return optax.apply_updates(params, updates), opt
+
+    def _one_q(self, values: Array) -> Array:
+        return combine(values, self.config.reward_twins)
+
+    def _one_qc(self, values: Array) -> Array:
+        return combine(values, self.config.cost_twins)
+
+    def _next_unit(self, state: SacState, q: Array) -> Array:
+        """The unit of reward after a minibatch with these action values [B]; it stays as it is where it isn't used."""
+        if self.config.penalty_unit == "one":
+            return state.unit
+        return running_range(state.unit, q, (state.step == 0).astype(q.dtype))
+
+    def _prepare(self, embedding: EmbeddingState, batch: Batch) -> Batch:
+        """Replayed transitions as the networks take them: embedded observations, scaled reward, binary cost."""
+        return batch._replace(
+            obs=self.embed(embedding, batch.obs),
+            next_obs=self.embed(embedding, batch.next_obs),
+            reward=batch.reward * self.reward_scale,
+            cost=self._training_cost(batch.cost),
+        )
+
+    def _training_cost(self, cost: Array) -> Array:
+        return (cost > 0.0).astype(jnp.float32) if self.config.binary_cost else cost
+
+    def _no_cycle(self, mechanism: Any) -> Metrics:
+        """Zeros in the shape of a dual cycle's metrics, to stand until the first cycle."""
+        if self.mechanism.dual_interval == 0:
+            return {}
+        shape = (self.mechanism.dual_batches, 1)
+        inputs = DualInputs(jnp.zeros((*shape, self.inputs.obs)), jnp.zeros(shape))
+        key = jax.random.PRNGKey(0)
+        _, metrics = jax.eval_shape(self.mechanism.update, mechanism, inputs, key)
+        return jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics)

@@ -1,0 +1,1 @@
+"""Safety mechanisms, one a file; each builds a `Mechanism`, a NamedTuple of pure functions."""

@@ -1,0 +1,100 @@
+"""The learner of soft actor-critic and the methods on it: blocks of gradient steps from a replay."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from statewise.acting import Floats
+from statewise.config import SacConfig
+from statewise.core.types import TaskFacts
+from statewise.errors import DivergenceError
+from statewise.learner import Learner, require_finite
+from statewise.runtime import compiler_options, release_unused_memory
+from statewise.sac.core import Sac, SacState
+from statewise.storage.replay import Replay
+
+
+class SacLearner(Learner[SacConfig, Replay]):
+    """Soft actor-critic with a mechanism, compiled: one call makes a block of gradient steps."""
+
+    state: SacState
+
+    def __init__(self, config: SacConfig, task: TaskFacts, sac: Sac) -> None:
+        self.sac = sac
+        super().__init__(config, task, sac)
+        self._compiled = False
+        self._observe = jax.jit(self.sac.observe, donate_argnums=0)
+        self.compiled_update = jax.jit(self._update_rows, donate_argnums=0, compiler_options=compiler_options())
+        mechanism = sac.mechanism
+        cycles = -(-config.block_updates // mechanism.dual_interval) if mechanism.dual_interval else 1
+        self._dual_shape = (cycles, max(mechanism.dual_batches, 1), config.batch_size)
+        self._no_dual = np.zeros((*self._dual_shape, self.layout.width), np.float32)
+
+    # --- learning ------------------------------------------------------------------------------------------------
+
+    def make_memory(self, path: Path | None) -> Replay:
+        """The replay buffer, with slack for all rows that may follow a kept checkpoint."""
+        c = self.config
+        slack = c.checkpoints_kept * (c.checkpoint_interval + c.block_env_steps)
+        return Replay(self.layout, c.replay_capacity, slack=slack, path=path)
+
+    def remember(self, memory: Replay, rows: Floats) -> None:
+        """Add rows to the replay, and their observations to what the embedding learns from."""
+        super().remember(memory, rows)
+        if self.sac.embed.learns:
+            self.state = self._observe(self.state, self.layout.unpack(rows).obs)
+
+    def learn(self, memory: Replay) -> dict[str, float]:
+        """One block of gradient steps from the replay; returns the block's figures by column of the metrics.
+
+        Raises DivergenceError naming the first quantity and gradient step that wasn't finite.
+        """
+        rows, dual = self.draw(memory)
+        self.state, figures = self.compiled_update(self.state, rows, dual, self.keys.learn)
+        host = jax.device_get(figures)
+        if not self._compiled:
+            release_unused_memory()
+            self._compiled = True
+        first_step = self.gradient_step
+        self.gradient_step += self.config.block_updates
+        _require_finite_steps(host["steps"], first_step)
+        require_finite(host["state"], first_step)
+        means = {name: float(np.mean(values)) for name, values in host["steps"].items()}
+        return means | {name: float(value) for name, value in host["state"].items()}
+
+    def draw(self, replay: Replay) -> tuple[Floats, Floats]:
+        """The block's minibatches [n, B, D] and those of its dual cycles [C, M, B, D] (zeros where none is due)."""
+        c, block = self.config, self.gradient_step // self.config.block_updates
+        rows = replay.sample(c.seed, 2 * block, (c.block_updates, c.batch_size))
+        if not self._cycle_is_due():
+            return rows, self._no_dual
+        return rows, replay.sample(c.seed, 2 * block + 1, self._dual_shape)
+
+    def _cycle_is_due(self) -> bool:
+        interval = self.sac.mechanism.dual_interval
+        end = self.gradient_step + self.config.block_updates
+        due = interval and end // interval > self.gradient_step // interval
+        return bool(due) and end > self.sac.mechanism.dual_start
+
+    # --- what is compiled ----------------------------------------------------------------------------------------
+
+    def _update_rows(self, state: SacState, rows: Any, dual: Any, key: Any) -> Any:
+        unpack = partial(self.layout.unpack)
+        return self.sac.update_block(state, unpack(rows), unpack(dual), key)
+
+
+def _require_finite_steps(steps: dict[str, NDArray[Any]], first_step: int) -> None:
+    broken = [
+        (int(np.flatnonzero(~np.isfinite(values))[0]), order, name)
+        for order, (name, values) in enumerate(steps.items())
+        if not np.isfinite(values).all()
+    ]
+    if broken:
+        index, _, name = min(broken)
+        raise DivergenceError(f"{name} became {steps[name][index]} at gradient step {first_step + index + 1}")

@@ -1,0 +1,104 @@
+"""The files that a run writes while it trains: rows of metrics and timings, and checkpoints that refer to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, SupportsFloat
+
+from statewise.storage.checkpoint import Arrays, CheckpointStore
+from statewise.storage.files import write_text_atomic
+from statewise.storage.metrics import TIMING_COLUMNS, MetricsWriter
+from statewise.storage.run_folder import RunFolder
+
+Row = Mapping[str, SupportsFloat | str]
+
+
+class Saved(NamedTuple):
+    """A checkpoint that was read: its step, arrays, metadata and file."""
+
+    step: int
+    arrays: Arrays
+    metadata: dict[str, Any]
+    path: Path
+
+
+class RunFiles:
+    """Metrics, timings and checkpoints of one run, whose lock the caller holds; as a context manager it closes them.
+
+    After `latest`, and before the first row, `open` says where the files go on.
+    """
+
+    def __init__(self, run: RunFolder, checkpoints_kept: int) -> None:
+        self.run = run
+        self._store = CheckpointStore(run.checkpoints, checkpoints_kept)
+        self._metrics: MetricsWriter | None = None
+        self._timing: MetricsWriter | None = None
+
+    def latest(self) -> Saved | None:
+        """The newest checkpoint; None before the first. Raises CheckpointError where it is damaged."""
+        if self._store.latest() is None:
+            return None
+        step, arrays, metadata = self._store.load_latest()
+        return Saved(step, arrays, metadata, self._store.path(step))
+
+    def open(self, saved: Saved | None = None) -> None:
+        """Begin the files anew, or go on where a checkpoint left them; later rows are cut off."""
+        position, step = (0, 0) if saved is None else (saved.metadata["metrics_position"], saved.step)
+        self._metrics = MetricsWriter(self.run.metrics_path, position=position)
+        rows = _position_behind(self.run.timing_path, step)
+        self._timing = MetricsWriter(self.run.timing_path, TIMING_COLUMNS, position=rows)
+
+    def append(self, row: Row) -> None:
+        """Add a row of metrics."""
+        assert self._metrics is not None
+        self._metrics.append(row)
+
+    def append_timing(self, row: Row) -> None:
+        """Add a row of timings."""
+        assert self._timing is not None
+        self._timing.append(row)
+
+    def save(self, step: int, arrays: Arrays, metadata: Mapping[str, Any]) -> Path:
+        """Write a checkpoint behind the rows so far, which are made durable first."""
+        assert self._metrics is not None
+        assert self._timing is not None
+        self._metrics.flush()
+        self._timing.flush()
+        return self._store.save(step, arrays, {**metadata, "metrics_position": self._metrics.position})
+
+    def mark_best(self, step: int) -> None:
+        """Keep a copy of the checkpoint of `step` as the best one."""
+        self._store.mark_best(step)
+
+    def report_failure(self, report: Mapping[str, Any]) -> None:
+        """Write failure.json, with the last checkpoint's step added."""
+        report = {**report, "last_checkpoint": (self._store.steps() or [None])[-1]}
+        write_text_atomic(self.run.path / "failure.json", json.dumps(report, indent=2) + "\n")
+
+    def close(self) -> None:
+        """Make all rows durable and close the files."""
+        for writer in (self._metrics, self._timing):
+            if writer is not None:
+                writer.close()
+        self._metrics = self._timing = None
+
+    def __enter__(self) -> RunFiles:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _position_behind(path: Path, step: int) -> int:
+    """Bytes of a timing file up to the rows behind `step`; 0 where there is nothing to keep."""
+    if step == 0 or not path.exists():
+        return 0
+    position = 0
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True)):
+        first = line.split(b",", 1)[0]
+        if not line.endswith(b"\n") or (number > 0 and not (first.isdigit() and int(first) <= step)):
+            break
+        position += len(line)
+    return position

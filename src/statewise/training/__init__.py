@@ -1,0 +1,1 @@
+"""How a run proceeds: the loop, sampling, evaluation, diagnostics."""

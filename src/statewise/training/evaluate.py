@@ -1,0 +1,57 @@
+"""Evaluation: a policy on raw reward and raw cost, the same number of episodes in every world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from statewise.actions import Span, rescale_action
+from statewise.envs import SafeVectorEnv
+from statewise.training.collect import episode_figures
+from statewise.training.diagnostics import Experience
+
+EVAL_SEED = 1_000_003
+"""Evaluation worlds are seeded from here on, whatever the run's seed: methods and seeds meet the same episodes."""
+
+
+def play_episodes(
+    env: SafeVectorEnv,
+    act: Callable[[NDArray[Any]], NDArray[Any]],
+    episodes: int,
+    seed: int = EVAL_SEED,
+    on_step: Callable[[SafeVectorEnv], None] | None = None,
+    experience: Experience | None = None,
+    span: Span | None = None,
+) -> NDArray[np.float64]:
+    """Play `episodes` in each world and return rows (return, cost, length), world by world: [N·episodes, 3].
+
+    The number per world is fixed, so that short episodes don't crowd out long ones. `on_step` is called after every
+    step while an episode is still wanted, say to take a frame; `experience` takes in all steps. span: what the
+    actions of `act`, in [−1, 1], span; the environment's if None.
+    """
+    obs, _ = env.reset(seed=seed)
+    span = env.single_action_space if span is None else span
+    running = np.zeros((3, env.num_envs))
+    finished: list[list[NDArray[np.float64]]] = [[] for _ in range(env.num_envs)]
+    while any(len(done) < episodes for done in finished):
+        before = obs
+        obs, reward, terminated, truncated, infos = env.step(rescale_action(act(obs), span))
+        if experience is not None:
+            experience.add(before, reward, terminated, truncated, infos)
+        running += (reward, infos["cost"], np.ones_like(reward))
+        if on_step is not None:
+            on_step(env)
+        for i in np.flatnonzero(terminated | truncated):
+            if len(finished[i]) < episodes:
+                finished[i].append(running[:, i].copy())
+            running[:, i] = 0.0
+    return np.array([row for world in finished for row in world])
+
+
+def evaluation_figures(episodes: NDArray[np.float64]) -> dict[str, float]:
+    """Columns of an "eval" row from the rows of `play_episodes`."""
+    figures = episode_figures(episodes)
+    return {**figures, "cost_rate": float(episodes[:, 1].sum() / episodes[:, 2].sum())}
