@@ -27,6 +27,7 @@ import numpy as np
 from statewise.config import SacConfig
 from statewise.core.types import Dims, TaskFacts
 from statewise.envs import SafeVectorEnv, make_vector
+from statewise.methods import metric_columns
 from statewise.sac.sac_learner import SacLearner
 from statewise.spec import RunSpec, make_config
 from statewise.storage.files import write_text_atomic
@@ -51,7 +52,7 @@ def loop_against_parts(root: Path, blocks: int) -> dict[str, float]:
     env, spare = make_vector(TASK, config.num_envs), make_vector(TASK, config.num_envs)
     with (
         RunFolder.create(root / "run", RunSpec(TASK, config).to_json()) as run,
-        RunFiles(run, config.checkpoints_kept) as files,
+        RunFiles(run, metric_columns("sac-alam"), config.checkpoints_kept) as files,
     ):
         engine = Engine.for_task(config, env, run.replay_path)
         trainer = Trainer(engine, Evaluator(spare, engine.policy), files)

@@ -20,6 +20,7 @@ from statewise.envs import SafeVectorEnv, make_vector
 from statewise.envs.navigation.registry import NAVIGATION_TASKS
 from statewise.errors import CheckpointError, RunError
 from statewise.learner import Learner
+from statewise.methods import metric_columns
 from statewise.policy import Policy, PolicyFacts
 from statewise.report.progress import Progress
 from statewise.runtime import capped_threads
@@ -188,7 +189,7 @@ class Agent:
                 self._learner = build_learner(c, self.policy.about.facts)
             engine = Engine(env, self._learner, run.replay_path)
             self.policy = engine.policy
-            files = stack.enter_context(RunFiles(run, c.checkpoints_kept))
+            files = stack.enter_context(RunFiles(run, metric_columns(c.method), c.checkpoints_kept))
             evaluator = Evaluator(eval_env, self.policy)
             trainer = Trainer(engine, evaluator, files, progress=progress, listeners=listeners)
             trainer.start()

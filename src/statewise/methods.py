@@ -22,6 +22,7 @@ from statewise.config import (
     RunConfig,
     SacConfig,
 )
+from statewise.core.columns import EVALUATION, LEARNING, Column
 
 if TYPE_CHECKING:
     from statewise.onpolicy.improvement import Improvement
@@ -29,38 +30,117 @@ if TYPE_CHECKING:
 
 
 class Method(NamedTuple):
-    """A method's configuration class, a line about it, its builder (a function, or the module with `build`).
+    """A method's configuration class, a line about it, its builder, its source, and metrics of its own.
 
-    What is built is a Mechanism where the configuration is a SacConfig, an Improvement where it is an OnPolicyConfig.
+    builder: a function, or the module with `build`; what is built is a Mechanism where the configuration is a
+    SacConfig, an Improvement where it is an OnPolicyConfig. columns: those that no other method has.
     """
 
     config: type[RunConfig]
     summary: str
     builder: str | Callable[[Any], Mechanism | Improvement]
+    source: str = ""
+    columns: tuple[Column, ...] = ()
 
 
 METHODS: dict[str, Method] = {}
 
 
 def register(method: Method) -> None:
-    """Make a method known under its configuration's `method` name; ValueError if the name is taken."""
+    """Make a method known under its configuration's `method` name.
+
+    ValueError if the name, or that of one of its columns, is taken.
+    """
     name = method.config.method
     if name in METHODS:
         raise ValueError(f"method: {name!r} is registered already")
+    taken = {column.name for column in (*LEARNING, *EVALUATION, *_native_columns())}
+    for column in method.columns:
+        if column.name in taken:
+            raise ValueError(f"columns: {column.name!r} of {name} is the name of another column")
     METHODS[name] = method
 
 
-register(Method(SacConfig, "soft actor-critic, unconstrained", "statewise.sac.mechanisms.none"))
-register(Method(AlamConfig, "augmented Lagrangian, multiplier network by regression", "statewise.sac.mechanisms.alam"))
-register(Method(AlamGaConfig, "its ablation: multiplier network by ascent", "statewise.sac.mechanisms.alam_ga"))
-register(Method(LagNetConfig, "FAC: linear penalty, multiplier network by ascent", "statewise.sac.mechanisms.lagnet"))
-register(Method(LagConfig, "linear penalty, scalar multiplier by ascent", "statewise.sac.mechanisms.lag"))
-register(Method(PidConfig, "linear penalty, scalar multiplier by a PID controller", "statewise.sac.mechanisms.pid"))
-register(Method(AsacConfig, "augmented Lagrangian, scalar multiplier", "statewise.sac.mechanisms.asac"))
-register(Method(FpiConfig, "feasible policy iteration: a loss for each region", "statewise.sac.mechanisms.fpi"))
-register(Method(PpoConfig, "on-policy, clipped surrogate, unconstrained", "statewise.onpolicy.ppo"))
-register(Method(P3oConfig, "PPO with an exact penalty on the cost surrogate", "statewise.onpolicy.p3o"))
-register(Method(CrpoConfig, "trust-region steps on reward or, beyond the limit, on cost", "statewise.onpolicy.crpo"))
+def metric_columns(method: str) -> tuple[Column, ...]:
+    """Columns of a method's metrics: the same for all that come with Statewise, one from outside adds its own."""
+    own = () if isinstance(METHODS[method].builder, str) else METHODS[method].columns
+    return (*LEARNING, *_native_columns(), *EVALUATION, *own)
+
+
+def _native_columns() -> tuple[Column, ...]:
+    return tuple(column for m in METHODS.values() if isinstance(m.builder, str) for column in m.columns)
+
+
+register(Method(SacConfig, "soft actor-critic, unconstrained", "statewise.sac.mechanisms.none", "Haarnoja et al. 2018"))
+register(
+    Method(
+        AlamConfig,
+        "augmented Lagrangian, multiplier network by regression",
+        "statewise.sac.mechanisms.alam",
+        "the SAC-ALaM paper",
+    )
+)
+register(
+    Method(
+        AlamGaConfig,
+        "its ablation: multiplier network by ascent",
+        "statewise.sac.mechanisms.alam_ga",
+        "the SAC-ALaM paper",
+    )
+)
+register(
+    Method(
+        LagNetConfig,
+        "FAC: linear penalty, multiplier network by ascent",
+        "statewise.sac.mechanisms.lagnet",
+        "Ma et al. 2021",
+    )
+)
+register(
+    Method(LagConfig, "linear penalty, scalar multiplier by ascent", "statewise.sac.mechanisms.lag", "Ray et al. 2019")
+)
+register(
+    Method(
+        PidConfig,
+        "linear penalty, scalar multiplier by a PID controller",
+        "statewise.sac.mechanisms.pid",
+        "Stooke et al. 2020",
+    )
+)
+register(
+    Method(
+        AsacConfig, "augmented Lagrangian, scalar multiplier", "statewise.sac.mechanisms.asac", "Dai et al. 2023 (APPO)"
+    )
+)
+register(
+    Method(
+        FpiConfig,
+        "feasible policy iteration: a loss for each region",
+        "statewise.sac.mechanisms.fpi",
+        "Yang et al. 2023",
+        (
+            Column("margin", "margin e^l of the critical region of SAC-FPI"),
+            Column("critical_fraction", "share of states in that region"),
+            Column("lam_critical", "multiplier of that region"),
+            Column("lam_infeasible", "multiplier of the infeasible region of SAC-FPI"),
+            Column("recovery_loss", "loss of the recovery critics of SAC-FPI"),
+        ),
+    )
+)
+register(
+    Method(PpoConfig, "on-policy, clipped surrogate, unconstrained", "statewise.onpolicy.ppo", "Schulman et al. 2017")
+)
+register(
+    Method(P3oConfig, "PPO with an exact penalty on the cost surrogate", "statewise.onpolicy.p3o", "Zhang et al. 2022")
+)
+register(
+    Method(
+        CrpoConfig,
+        "trust-region steps on reward or, beyond the limit, on cost",
+        "statewise.onpolicy.crpo",
+        "Xu et al. 2021",
+    )
+)
 
 
 def find_method(name: str) -> Method:

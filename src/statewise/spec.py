@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,3 +59,26 @@ class RunSpec:
             return cls(content["task"], config, content["constraint"])
         except (OSError, ValueError, TypeError) as error:
             raise RunError(f"{path}: can't be used: {error}") from error
+
+
+def run_labels(specs: Sequence[RunSpec]) -> list[str]:
+    """A readable name for each run among these: its method, with the fields that set it apart from others of it.
+
+    Runs that differ in their seeds alone have one label. A field is named where runs of one method have different
+    values of it, unless the value is the preset `standard`'s.
+    """
+    labels = []
+    for spec in specs:
+        method, fields = spec.config.method, spec.config.identity()
+        usual = make_config(method).identity()
+        others = [other.config.identity() for other in specs if other.config.method == method]
+        apart = [name for name, value in fields.items() if any(other[name] != value for other in others)]
+        named = [f"{name}={_plain(fields[name])}" for name in apart if fields[name] != usual[name]]
+        labels.append(f"{method} ({', '.join(named)})" if named else method)
+    return labels
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return "×".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()

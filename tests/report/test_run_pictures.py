@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from statewise.methods import metric_columns
 from statewise.report import pictures as figures
 from statewise.report.pictures import compare_picture, run_picture
 from statewise.spec import RunSpec, make_config
 from statewise.storage.metrics import MetricsWriter
 
 
-def write_run(folder: Path, method: str = "sac-alam", seed: int = 0, *rows: dict[str, Any]) -> Path:
+def write_run(folder: Path, method: str = "sac-alam", seed: int = 0, *rows: dict[str, Any], **fields: Any) -> Path:
     """A run folder with a configuration and these rows of metrics."""
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(RunSpec("Task-v0", make_config(method, seed=seed)).to_json())
-    with MetricsWriter(folder / "metrics.csv") as writer:
+    (folder / "config.json").write_text(RunSpec("Task-v0", make_config(method, seed=seed, **fields)).to_json())
+    with MetricsWriter(folder / "metrics.csv", metric_columns("sac")) as writer:
         for row in rows:
             writer.append({"gradient_step": 0, **row})
     return folder
@@ -89,6 +90,22 @@ def test_mean_is_taken_where_all_seeds_were_evaluated(tmp_path: Path, monkeypatc
     monkeypatch.setattr(figures, "_mean_curve", spy)
     assert compare_picture(runs, tmp_path / "c.png").is_file()
     assert drawn[:2] == [([100], [3.0]), ([100], [9.0])]
+
+
+def test_runs_are_grouped_by_what_sets_them_apart_and_seeds_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = texts(monkeypatch)
+    runs = [
+        write_run(tmp_path / "a", "sac-alam", 0, evaluation(100, 1.0)),
+        write_run(tmp_path / "b", "sac-alam", 1, evaluation(100, 2.0), threads=2),
+        write_run(tmp_path / "c", "sac-alam", 0, evaluation(100, 3.0), penalty="linear", hidden=(64, 64)),
+        write_run(tmp_path / "d", "sac", 0, evaluation(100, 4.0), tau=0.005),
+    ]
+    compare_picture(runs, tmp_path / "c.png")
+    assert "sac-alam (hidden=64×64, penalty=linear)" in said
+    assert said.count("sac-alam") == 1
+    assert said.count("sac") == 1  # alone among its kind, nothing sets it apart
 
 
 def test_nothing_is_left_where_a_picture_fails(tmp_path: Path) -> None:

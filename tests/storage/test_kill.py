@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from statewise.methods import metric_columns
 from statewise.storage.checkpoint import CheckpointStore
 from statewise.storage.metrics import MetricsWriter, read
 from statewise.storage.replay import Replay, RowLayout
@@ -33,7 +34,7 @@ def train(path: Path) -> None:
         replay = Replay(LAYOUT, CAPACITY, slack=SLACK, path=run.replay_path)
         metadata = store.load_latest()[2] if store.latest() else {"count": 0, "position": 0}
         replay.rewind(metadata["count"])
-        metrics = MetricsWriter(run.metrics_path, position=metadata["position"])
+        metrics = MetricsWriter(run.metrics_path, metric_columns("sac"), position=metadata["position"])
         while True:
             replay.add(expected_rows(replay.count, replay.count + BLOCK))
             metrics.append({"step": replay.count, "phase": "train", "lam": replay.count / 7})

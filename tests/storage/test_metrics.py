@@ -14,8 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from statewise.core.columns import TIMING_COLUMNS
 from statewise.errors import CheckpointError, RunError
-from statewise.storage.metrics import COLUMNS, SCHEMA, TIMING_COLUMNS, MetricsWriter, read
+from statewise.methods import metric_columns
+from statewise.storage.metrics import MetricsWriter, read
+
+COLUMNS = metric_columns("sac")
+SCHEMA = tuple(column.name for column in COLUMNS)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +41,7 @@ def test_schema_names_are_unique_and_explained() -> None:
 
 
 def test_rows_come_back_in_typed_columns(path: Path) -> None:
-    with MetricsWriter(path) as writer:
+    with MetricsWriter(path, COLUMNS) as writer:
         writer.append({"step": 0, "phase": "eval", "return": math.nan, "cost": -math.inf})
         writer.append({"step": np.int64(2**40), "gradient_step": 3.0, "phase": "train", "q": np.float32(0.1)})
     frame = read(path)
@@ -54,7 +59,7 @@ def test_rows_come_back_in_typed_columns(path: Path) -> None:
 
 @given(values=st.lists(st.floats(), min_size=1, max_size=5))
 def test_numbers_round_trip_exactly(path: Path, values: list[float]) -> None:
-    with MetricsWriter(path) as writer:
+    with MetricsWriter(path, COLUMNS) as writer:
         for value in values:
             writer.append({"step": 0, "lam": value})
     np.testing.assert_array_equal(read(path)["lam"].to_numpy(), values)
@@ -68,7 +73,7 @@ def test_timing_has_its_own_columns(path: Path) -> None:
 
 @given(actions=st.lists(st.tuples(st.sampled_from(["append", "keep", "crash"]), st.integers(0, 9)), max_size=20))
 def test_resume_leaves_no_gap_no_double_and_no_half_row(path: Path, actions: list[tuple[str, int]]) -> None:
-    writer = MetricsWriter(path)
+    writer = MetricsWriter(path, COLUMNS)
     rows: list[int] = []
     kept = [(0, 0)]
     for number, (action, choice) in enumerate(actions):
@@ -84,7 +89,7 @@ def test_resume_leaves_no_gap_no_double_and_no_half_row(path: Path, actions: lis
                 file.write(b"9,9,train,0.1"[:choice])
             position, count = kept[choice % len(kept)]
             kept = kept[: choice % len(kept) + 1]
-            writer = MetricsWriter(path, position=position)
+            writer = MetricsWriter(path, COLUMNS, position=position)
             del rows[count:]
         assert writer.position == path.stat().st_size
         assert read(path)["step"].to_list() == rows
@@ -93,14 +98,14 @@ def test_resume_leaves_no_gap_no_double_and_no_half_row(path: Path, actions: lis
 
 def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
-        with MetricsWriter(tmp_path / name) as writer:
+        with MetricsWriter(tmp_path / name, COLUMNS) as writer:
             writer.append(row(1))
             writer.append(dict(reversed(row(2).items())))
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
 def test_half_row_of_a_killed_writer_is_not_read(path: Path) -> None:
-    with MetricsWriter(path) as writer:
+    with MetricsWriter(path, COLUMNS) as writer:
         writer.append(row(1))
     with path.open("ab") as file:
         file.write(b"2,2,tr")
@@ -119,7 +124,7 @@ def test_half_row_of_a_killed_writer_is_not_read(path: Path) -> None:
     ],
 )
 def test_wrong_rows_are_refused_whole(path: Path, bad: dict[str, float | str], message: str) -> None:
-    with MetricsWriter(path) as writer:
+    with MetricsWriter(path, COLUMNS) as writer:
         with pytest.raises(ValueError, match=message):
             writer.append({"gradient_step": 1} | bad)
         writer.append(row(1))
@@ -128,19 +133,19 @@ def test_wrong_rows_are_refused_whole(path: Path, bad: dict[str, float | str], m
 
 def test_positions_that_end_no_row_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
-    with MetricsWriter(path) as writer:
+    with MetricsWriter(path, COLUMNS) as writer:
         writer.append(row(1))
         end = writer.position
     content = path.read_bytes()
     for position in (1, end - 1, end + 1):
         with pytest.raises(CheckpointError, match=rf"metrics\.csv: no row ends at byte {position}"):
-            MetricsWriter(path, position=position)
+            MetricsWriter(path, COLUMNS, position=position)
     with pytest.raises(CheckpointError, match="other columns"):
         MetricsWriter(path, TIMING_COLUMNS, position=end)
     assert path.read_bytes() == content
     path.unlink()
     with pytest.raises(CheckpointError, match="is missing"):
-        MetricsWriter(path, position=end)
+        MetricsWriter(path, COLUMNS, position=end)
 
 
 @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"\xff\xfe\n", b"step,lam\n1,2,3\n", b"step,lam\nx,2\n"])
@@ -160,7 +165,7 @@ def test_full_disk_is_a_run_error(path: Path, monkeypatch: pytest.MonkeyPatch) -
     def no_space(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with MetricsWriter(path) as writer:
+    with MetricsWriter(path, COLUMNS) as writer:
         writer.append(row(1))
         with monkeypatch.context() as full:
             full.setattr(os, "fsync", no_space)

@@ -99,7 +99,7 @@ class Evaluate:
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """Draw one run, or compare several by method."""
+    """Draw one run, or compare several by method and by what else sets them apart."""
 
     runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN...")]
     """Run folders."""

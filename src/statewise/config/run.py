@@ -42,6 +42,9 @@ Positive = Annotated[float, Range(above=0)]
 NonNegative = Annotated[float, Range(low=0)]
 Real = Annotated[float, Range()]
 
+NOT_IDENTITY = ("seed", "threads", "checkpoint_interval", "checkpoints_kept")
+"""Fields that change no result: another seed is another run of the same experiment, the others say how it is run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
@@ -151,10 +154,13 @@ class RunConfig:
                 raise ValueError(f"{name}: {cls.method} has no such field{hint}")
         return cls(**values)
 
+    def identity(self) -> dict[str, Any]:
+        """The fields on which a run's results depend, but for its seed."""
+        return {name: value for name, value in self.to_dict().items() if name not in NOT_IDENTITY}
+
     def digest(self) -> str:
-        """Eight hexadecimal digits that name this configuration, the seed left out."""
-        values = {k: v for k, v in self.to_dict().items() if k != "seed"}
-        text = json.dumps([self.method, values], sort_keys=True)
+        """Eight hexadecimal digits that name what this configuration computes, the seed left out."""
+        text = json.dumps([self.method, self.identity()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

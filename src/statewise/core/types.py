@@ -15,7 +15,7 @@ else:
     Key = Any
 
 Metrics = dict[str, Any]
-"""Scalars by name; the names are columns of `statewise.storage.metrics.SCHEMA`."""
+"""Scalars by name; the names are columns of the run's metrics (`statewise.methods.metric_columns`)."""
 
 
 class Dims(NamedTuple):

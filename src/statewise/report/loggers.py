@@ -68,7 +68,7 @@ def wandb_listener(project: str, spec: RunSpec) -> Listener:
     def open_log() -> Log:
         run = wandb.init(
             project=project,
-            group=f"{spec.task}/{spec.config.method}",
+            group=f"{spec.task}/{spec.config.method}/{spec.config.digest()}",
             name=f"{spec.config.method} seed {spec.config.seed}",
             config={"task": spec.task, "method": spec.config.method, **spec.config.to_dict()},
         )

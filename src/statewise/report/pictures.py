@@ -15,7 +15,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from statewise.config import MultiplierConfig, RunConfig
-from statewise.spec import RunSpec
+from statewise.spec import RunSpec, run_labels
 from statewise.storage import metrics
 from statewise.storage.files import write_bytes_atomic
 from statewise.storage.run_folder import RunFolder
@@ -95,27 +95,28 @@ def run_picture(run_folder: Path, output: Path | None = None, frames: Sequence[N
 
 
 def compare_picture(runs: Sequence[Path], output: Path) -> Path:
-    """Draw evaluation return and cost by method: thin lines for seeds, a strong one for their mean, a row a task.
+    """Draw evaluation return and cost, a colour for each method and what else sets runs apart, a row a task.
 
-    Returns `output`, a PNG. The mean is taken where all seeds of a method have been evaluated.
+    Thin lines are seeds, a strong one their mean, taken where all of them have been evaluated. Returns `output`, a PNG.
     """
     read = [_read(run) for run in runs]
     if not read:
         raise ValueError("runs: name at least one run folder")
     tasks = list(dict.fromkeys(run.spec.task for run in read))
-    methods = list(dict.fromkeys(run.spec.config.method for run in read))
-    colours = {method: COLOURS[i % len(COLOURS)] for i, method in enumerate(methods)}
+    labels = run_labels([run.spec for run in read])
+    colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(dict.fromkeys(labels))}
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(11, 0.6 + 3.7 * len(tasks)), layout="constrained")
         panels = figure.subplots(len(tasks), 2, squeeze=False)
         for task, row in zip(tasks, panels, strict=True):
-            here = [run for run in read if run.spec.task == task]
+            here = [(label, run) for label, run in zip(labels, read, strict=True) if run.spec.task == task]
             for axes, column in zip(row, ("return", "cost"), strict=True):
                 _compare(axes, here, column, colours)
                 axes.set(title=f"{task}: episode {column}", ylabel=f"{column} per episode")
                 _label_steps(axes)
         handles = [panels[0, 0].plot([], [], color=colour)[0] for colour in colours.values()]
-        figure.legend(handles, methods, loc="outside upper center", ncols=min(len(methods), 6), fontsize=10)
+        columns = min(len(colours), 6 if max(map(len, labels)) < 20 else 2)
+        figure.legend(handles, list(colours), loc="outside upper center", ncols=columns, fontsize=10)
         _write(figure, output)
     return output
 
@@ -191,9 +192,9 @@ def _film_strip(figure: Any, frames: Sequence[NDArray[np.uint8]]) -> None:
             axes.set_title("One episode of the deterministic policy", pad=8)
 
 
-def _compare(axes: Axes, runs: Sequence[_Run], column: str, colours: dict[str, str]) -> None:
-    for method, colour in colours.items():
-        curves = [run.evaluation.select("step", column) for run in runs if run.spec.config.method == method]
+def _compare(axes: Axes, runs: Sequence[tuple[str, _Run]], column: str, colours: dict[str, str]) -> None:
+    for label, colour in colours.items():
+        curves = [run.evaluation.select("step", column) for name, run in runs if name == label]
         for curve in curves:
             axes.plot(curve["step"], curve[column], color=colour, alpha=0.3, linewidth=0.9)
         shared, mean = _mean_curve(curves, column)

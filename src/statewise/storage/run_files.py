@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, SupportsFloat
 
+from statewise.core.columns import TIMING_COLUMNS, Column
 from statewise.storage.checkpoint import Arrays, CheckpointStore
 from statewise.storage.files import write_text_atomic
-from statewise.storage.metrics import TIMING_COLUMNS, MetricsWriter
+from statewise.storage.metrics import MetricsWriter
 from statewise.storage.run_folder import RunFolder
 
 Row = Mapping[str, SupportsFloat | str]
@@ -30,8 +31,10 @@ class RunFiles:
     After `latest`, and before the first row, `open` says where the files go on.
     """
 
-    def __init__(self, run: RunFolder, checkpoints_kept: int) -> None:
+    def __init__(self, run: RunFolder, columns: Sequence[Column], checkpoints_kept: int) -> None:
+        """columns: of the metrics."""
         self.run = run
+        self._columns = columns
         self._store = CheckpointStore(run.checkpoints, checkpoints_kept)
         self._metrics: MetricsWriter | None = None
         self._timing: MetricsWriter | None = None
@@ -46,7 +49,7 @@ class RunFiles:
     def open(self, saved: Saved | None = None) -> None:
         """Begin the files anew, or go on where a checkpoint left them; later rows are cut off."""
         position, step = (0, 0) if saved is None else (saved.metadata["metrics_position"], saved.step)
-        self._metrics = MetricsWriter(self.run.metrics_path, position=position)
+        self._metrics = MetricsWriter(self.run.metrics_path, self._columns, position=position)
         rows = _position_behind(self.run.timing_path, step)
         self._timing = MetricsWriter(self.run.timing_path, TIMING_COLUMNS, position=rows)
 
