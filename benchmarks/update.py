@@ -151,10 +151,11 @@ class Learner:
         self.sac = Sac(self.config, DIMS, build_method(self.config), proximity=PROXIMITY)
         self.traces = 0
         mechanism, size = self.sac.mechanism, self.config.batch_size
-        cycles = -(-BLOCK // mechanism.dual_interval) if mechanism.dual_interval else 1
+        dual = mechanism.dual
+        cycles, batches = (1, 1) if dual is None else (dual.most_cycles(BLOCK), dual.batches)
         rng = np.random.default_rng(0)
         self.batches = jax.device_put(random_batch(rng, BLOCK, size))
-        self.dual = jax.device_put(random_batch(rng, cycles, max(mechanism.dual_batches, 1), size))
+        self.dual = jax.device_put(random_batch(rng, cycles, batches, size))
         self.state = self.sac.init(jax.random.PRNGKey(0))
         self._update = jax.jit(self._count_and_update, donate_argnums=0, compiler_options=compiler_options())
         self.first_block_seconds = seconds(self.block)
@@ -214,27 +215,27 @@ def parts(sac: Sac) -> dict[str, Part]:
         """All four, their clip included, with the parameters themselves in place of gradients."""
         del batch, key
         opt = dict(state.opt)
-        policy, opt["policy"] = sac._apply("policy", state, state.policy, state.policy)
-        q, opt["q"] = sac._apply("q", state, state.q, state.q)
-        qc, opt["qc"] = sac._apply("qc", state, state.qc, state.qc)
-        log_alpha, opt["alpha"] = sac._apply("alpha", state, state.log_alpha, state.log_alpha)
+        policy, opt["policy"] = sac.descend("policy", state, state.policy, state.policy)
+        q, opt["q"] = sac.descend("q", state, state.q, state.q)
+        qc, opt["qc"] = sac.descend("qc", state, state.qc, state.qc)
+        log_alpha, opt["alpha"] = sac.descend("alpha", state, state.log_alpha, state.log_alpha)
         return state._replace(policy=policy, q=q, qc=qc, log_alpha=log_alpha, opt=opt), ()
 
     def noise(state: SacState, batch: Batch, key: Key) -> tuple[SacState, Any]:
         key_next, key_actor = jax.random.split(key)
         samples = sac.mechanism.n_cost_samples
         next_noise = jax.random.normal(key_next, batch.action.shape)
-        return state, (next_noise, sac._noise(key_actor, batch.obs.shape[0], samples))
+        return state, (next_noise, sac.noise(key_actor, batch.obs.shape[0], samples))
 
     def actor_step(state: SacState, batch: Batch, key: Key) -> tuple[SacState, Any]:
-        state, *figures = sac._actor_step(state, batch, key)
+        state, *figures = sac.actor_step(state, batch, key, state.step)
         return state, figures
 
     return {
-        "critic targets": lambda state, batch, key: (state, sac._critic_targets(state, batch, key)),
-        "critic step, targets included": sac._critic_step,
+        "critic targets": lambda state, batch, key: (state, sac.critic_targets(state, batch, key)),
+        "critic step, targets included": sac.critic_step,
         "actor step": actor_step,
-        "target networks": lambda state, batch, key: (sac._target_step(state), ()),
+        "target networks": lambda state, batch, key: (sac.target_step(state), ()),
         "optimizers (in the critic and actor steps)": optimizers,
         "noise (in the critic and actor steps)": noise,
     }
@@ -252,14 +253,19 @@ def part_timers(learner: Learner) -> dict[str, Callable[[], float]]:
         run = jax.jit(scan, compiler_options=compiler_options()).lower(state, learner.batches, keys).compile()
         return lambda: seconds(lambda: run(state, learner.batches, keys)) / BLOCK
 
+    schedule, update = sac.mechanism.dual, sac.mechanism.update
+    assert schedule is not None
+    assert update is not None
+
     def cycle(state: SacState, dual: Batch, key: Key) -> Any:
-        return sac.mechanism.update(state.mechanism, sac._dual_inputs(state, dual, key), key)
+        return update(state.mechanism, sac.dual_inputs(state, dual, key))
 
     minibatches = jax.tree.map(lambda x: x[0], learner.dual)
     run_cycle = jax.jit(cycle, compiler_options=compiler_options()).lower(state, minibatches, keys[0]).compile()
     timers = {name: timer(part) for name, part in parts(sac).items()}
-    interval = sac.mechanism.dual_interval
-    timers["dual cycle, per gradient step"] = lambda: seconds(lambda: run_cycle(state, minibatches, keys[0])) / interval
+    timers["dual cycle, per gradient step"] = lambda: (
+        seconds(lambda: run_cycle(state, minibatches, keys[0])) / schedule.interval
+    )
     return timers
 
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from statewise.config import Positive, SacConfig
+from statewise.core.columns import Column
 from statewise.methods import Method, register
 from statewise.sac.mechanism import Mechanism
 from statewise.sac.mechanisms.targets import cost_target
@@ -34,14 +35,19 @@ def build(config: PenaltyConfig) -> Mechanism:
         return config.stiffness * jax.nn.relu(f - config.tolerance)
 
     return Mechanism(
-        init=lambda key, dims: (),
         cost_target=cost_target(config),
         actor_loss=lambda state, terms: terms.alpha_logp - terms.q + slope(terms.f) ** 2 / (2.0 * config.stiffness),
-        multiplier=lambda state, obs, f: slope(f),
-        update=lambda state, inputs, key: (state, {}),
-        report=lambda state: {"rho": jnp.asarray(config.stiffness)},
         n_cost_samples=config.n_cost_samples,
+        multiplier=lambda state, obs, f: slope(f),
+        report=lambda state: {"stiffness": jnp.asarray(config.stiffness)},
     )
 
 
-register(Method(PenaltyConfig, "quadratic penalty, no multiplier", build))
+register(
+    Method(
+        PenaltyConfig,
+        "quadratic penalty, no multiplier",
+        build,
+        columns=(Column("stiffness", "weight of the quadratic penalty"),),
+    )
+)

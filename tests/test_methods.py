@@ -22,7 +22,7 @@ def test_a_method_is_found_under_its_configurations_name(name: str) -> None:
     assert isinstance(config, SacConfig)
     mechanism = build_method(config)
     assert isinstance(mechanism, Mechanism)
-    assert (mechanism.dual_interval > 0) is (mechanism.dual_batches > 0)
+    assert (mechanism.dual is None) is (mechanism.update is None)
 
 
 def test_an_unknown_method_is_named_with_the_nearest_known_one() -> None:

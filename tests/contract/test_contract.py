@@ -118,13 +118,13 @@ def test_a_block_is_its_updates_one_by_one(method: str, compiled: Any) -> None:
     """Over two blocks, so that the counter, the cycles' minibatches and the keys go on where the first block ended."""
     learner = compiled(method)
     run_key, singles, whole = key(9), learner.start(), learner.start()
-    interval = learner.sac.mechanism.dual_interval
+    schedule = learner.sac.mechanism.dual
     for block in range(2):
         batches, dual = learner.block_data(10 + 2 * block)
         each = []
         for i in range(BLOCK):
             batch = jax.tree.map(lambda x, i=i: x[i], batches)
-            cycle = i // interval if interval else 0
+            cycle = 0 if schedule is None else i // schedule.interval
             minibatches = jax.tree.map(lambda x, c=cycle: x[c], dual)
             step_key = jax.random.fold_in(run_key, singles.step)
             singles, metrics = learner.update(singles, batch, minibatches, step_key)

@@ -82,7 +82,7 @@ def test_a_gradient_step_is_that_of_the_embedded_observations(method: str, kind:
     seen = raw._replace(obs=sac.embed(state.embedding, raw.obs), next_obs=sac.embed(state.embedding, raw.next_obs))
     plain_config = config.replace(embedding="none")
     plain = Sac(plain_config, sac.inputs, build_method(plain_config))
-    dual = random_batch(5, max(sac.mechanism.dual_batches, 1), 8)
+    dual = random_batch(5, 1 if sac.mechanism.dual is None else sac.mechanism.dual.batches, 8)
     dual_seen = dual._replace(
         obs=sac.embed(state.embedding, dual.obs), next_obs=sac.embed(state.embedding, dual.next_obs)
     )

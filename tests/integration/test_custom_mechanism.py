@@ -18,6 +18,7 @@ from statewise.config import SacConfig
 from statewise.methods import METHODS, build_method, find_method
 from statewise.sac.mechanism import ActorTerms
 from statewise.spec import RunSpec, make_config
+from statewise.storage.metrics import read
 from statewise.storage.run_folder import RunFolder
 
 MODULE = "custom_mechanism"
@@ -42,13 +43,14 @@ def test_its_loss_by_hand() -> None:
     obs, half, f = jnp.zeros((2, 3)), jnp.full(2, 0.5), jnp.array([0.05, 0.6])
     terms = ActorTerms(obs, jnp.zeros((2, 1)), half, 4.0 * half, f, jnp.zeros(2))
     np.testing.assert_allclose(mechanism.actor_loss((), terms), [-1.5, -0.25], rtol=1e-6)
-    np.testing.assert_allclose(mechanism.multiplier((), obs, f), [0.0, 5.0], rtol=1e-6)
+    np.testing.assert_allclose(mechanism.lam((), obs, f), [0.0, 5.0], rtol=1e-6)
 
 
 def test_a_run_says_where_its_method_is_from_and_another_process_finds_it(tmp_path: Path) -> None:
     agent = Agent(NAME, ExactPoint, root=tmp_path, stiffness=20.0, **TINY).learn(80)
     run = folder_of(agent)
     assert run.parent.name == "sac-penalty"
+    assert set(read(run / "metrics.csv").drop_nulls("stiffness")["stiffness"]) == {20.0}
     # What another process knows: nothing but the folder.
     sys.modules.pop(MODULE)
     METHODS.pop("sac-penalty")

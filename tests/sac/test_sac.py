@@ -18,6 +18,7 @@ from support.learners import (
     key,
     networks,
     random_batch,
+    small_config,
     small_sac,
     trees_equal,
     without_multiplier,
@@ -25,7 +26,9 @@ from support.learners import (
 
 from statewise.core.normalizer import normalize
 from statewise.core.types import Batch
+from statewise.methods import build_method
 from statewise.sac.core import Sac, SacState
+from statewise.sac.networks import make_networks
 
 
 def updated(sac: Sac, batch: Batch, *, state: SacState | None = None, seed: int = 5) -> Any:
@@ -204,3 +207,18 @@ def test_without_a_unit_it_stays_1() -> None:
     sac = small_sac("sac-alam")
     state, _ = jit_update(sac)(sac.init(key(1)), random_batch(0), dual_batch(sac, 0), key(0))
     assert float(state.unit) == 1.0
+
+
+def test_another_architecture_is_another_set_of_networks() -> None:
+    """Three critics and a policy that sees but the first entry, without a change of the core."""
+    config = small_config("sac-alam")
+    usual = make_networks(config, critics=3)
+    policy = usual.policy._replace(moments=lambda params, x: usual.policy.moments(params, x.at[..., 1:].set(0.0)))
+    sac = Sac(config, DIMS, build_method(config), networks=usual._replace(policy=policy))
+    batch, dual = random_batch(0), dual_batch(sac, 1)
+    state, metrics = jit_update(sac)(sac.init(key(1)), batch, dual, key(2))
+    assert state.qc.b.shape[0] == 3
+    assert all(np.isfinite(value) for value in metrics.values())
+    elsewhere = batch.obs.at[:, 1:].add(1.0)
+    one, other = (sac.act_greedily(state.policy, state.embedding, obs) for obs in (batch.obs, elsewhere))
+    np.testing.assert_array_equal(one, other)

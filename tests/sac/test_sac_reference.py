@@ -69,7 +69,7 @@ def test_two_updates_equal_the_reference(case: str) -> None:
     expected = reference_learner(sac, state)
     for step in range(2):
         batch, step_key = random_batch(10 + step), key(20 + step)
-        lam = np.asarray(sac.mechanism.multiplier(state.mechanism, batch.obs, batch.cost), np.float64)
+        lam = np.asarray(sac.mechanism.lam(state.mechanism, batch.obs, batch.cost), np.float64)
         noise = update_noise(step_key, BATCH, DIMS.action, max(sac.mechanism.n_cost_samples, 1))
         state, metrics = jit_update(sac)(state, batch, dual_batch(sac, 0), step_key)
         expected, figures = update(expected, reference_batch(batch), noise, lam, settings)

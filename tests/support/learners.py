@@ -89,7 +89,8 @@ def random_batch(seed: int, *leading: int) -> Batch:
 
 def dual_batch(sac: Sac, seed: int, *leading: int) -> Batch:
     """What a dual cycle learns from, [..., M, B]; a single minibatch where the method has no cycle."""
-    return random_batch(seed, *leading, max(sac.mechanism.dual_batches, 1), BATCH)
+    schedule = sac.mechanism.dual
+    return random_batch(seed, *leading, 1 if schedule is None else schedule.batches, BATCH)
 
 
 def without_multiplier(state: SacState) -> SacState:

@@ -16,22 +16,13 @@ import optax
 
 from statewise.config import SacConfig
 from statewise.core.embedding import Embedding, EmbeddingState, make_embedding
-from statewise.core.networks import (
-    Critic,
-    Mlp,
-    apply_critic,
-    critic_features,
-    critic_values,
-    init_critic,
-    init_policy,
-    policy_moments,
-    squash,
-)
+from statewise.core.networks import squash
 from statewise.core.ops.bellman import combine, soft_q_target
 from statewise.core.ops.units import running_range
 from statewise.core.optimizer import make_optimizer
 from statewise.core.types import Array, Batch, Dims, Key, Metrics
 from statewise.sac.mechanism import ActorTerms, CostTargetInputs, DualInputs, Mechanism, StepInputs
+from statewise.sac.networks import CriticNetwork, SacNetworks, make_networks
 
 QUANTILES = {"lam_q10": 0.1, "lam_q50": 0.5, "lam_q90": 0.9, "lam_max": 1.0}
 BOUNDARY = 0.05
@@ -45,17 +36,31 @@ class SacState(NamedTuple):
     """
 
     step: Array
-    policy: Mlp
-    q: Critic
-    qc: Critic
-    q_target: Critic
-    qc_target: Critic
+    policy: Any
+    q: Any
+    qc: Any
+    q_target: Any
+    qc_target: Any
     log_alpha: Array
     opt: dict[str, Any]
     mechanism: Any
     cycle: Metrics
     embedding: EmbeddingState
     unit: Array
+
+
+class StepKeys(NamedTuple):
+    """The independent randomness of one gradient step."""
+
+    next: Key
+    actor: Key
+    dual: Key
+    describe: Key
+
+    @classmethod
+    def of(cls, key: Key) -> StepKeys:
+        """From the step's own key."""
+        return cls(*jax.random.split(key, len(cls._fields)))
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,13 @@ class Sac:
     mechanism: Mechanism
     reward_scale: float = 1.0
     proximity: tuple[int, ...] = ()
+    networks: SacNetworks | None = None
+    """None takes those of the configuration, `make_networks`."""
+
+    @cached_property
+    def nets(self) -> SacNetworks:
+        """The networks that are used."""
+        return make_networks(self.config) if self.networks is None else self.networks
 
     @cached_property
     def embed(self) -> Embedding:
@@ -99,9 +111,9 @@ class Sac:
         """A fresh state; targets start as copies of their critics."""
         c = self.config
         keys = jax.random.split(key, 4)
-        policy = init_policy(keys[0], self.inputs, c.hidden)
-        q = init_critic(keys[1], self.inputs, c.hidden)
-        qc = init_critic(keys[2], self.inputs, c.hidden)
+        policy = self.nets.policy.init(keys[0], self.inputs)
+        q = self.nets.q.init(keys[1], self.inputs)
+        qc = self.nets.qc.init(keys[2], self.inputs)
         log_alpha = jnp.log(jnp.asarray(c.alpha_init, jnp.float32))
         params = {"policy": policy, "q": q, "qc": qc, "alpha": log_alpha}
         mechanism = self.mechanism.init(keys[3], self.inputs)
@@ -126,31 +138,31 @@ class Sac:
 
     # --- acting --------------------------------------------------------------------------------------------------
 
-    def act(self, policy: Mlp, embedding: EmbeddingState, obs: Array, key: Key) -> Array:
+    def act(self, policy: Any, embedding: EmbeddingState, obs: Array, key: Key) -> Array:
         """Sample actions in [−1, 1]: obs [N, obs] -> [N, action]."""
         mean, log_std = self.moments(policy, embedding, obs)
         return squash(mean, log_std, jax.random.normal(key, mean.shape))[0]
 
-    def act_greedily(self, policy: Mlp, embedding: EmbeddingState, obs: Array) -> Array:
+    def act_greedily(self, policy: Any, embedding: EmbeddingState, obs: Array) -> Array:
         """The deterministic policy tanh(mean): obs [N, obs] -> [N, action]."""
         return jnp.tanh(self.moments(policy, embedding, obs)[0])
 
-    def moments(self, policy: Mlp, embedding: EmbeddingState, obs: Array) -> tuple[Array, Array]:
+    def moments(self, policy: Any, embedding: EmbeddingState, obs: Array) -> tuple[Array, Array]:
         """Mean and log-std of the Gaussian before the tanh, at raw observations: [N, obs] -> [N, action] each."""
-        return policy_moments(policy, self.embed(embedding, obs))
+        return self.nets.policy.moments(policy, self.embed(embedding, obs))
 
     def risk(self, state: SacState, obs: Array, key: Key) -> tuple[Array, Array]:
         """λ(x) and F̂(x) at raw observations: [B, obs] -> [B], [B]."""
         x = self.embed(state.embedding, obs)
         f = self._feasibility(state, x, key, self.config.n_cost_samples)
-        return self.mechanism.multiplier(state.mechanism, x, f), f
+        return self.mechanism.lam(state.mechanism, x, f), f
 
     def values(self, state: SacState, obs: Array, key: Key) -> tuple[Array, Array]:
         """Q and Qc of the deterministic action at raw observations: [B, obs] -> [B], [B]."""
         del key
         x = self.embed(state.embedding, obs)
-        action = jnp.tanh(policy_moments(state.policy, x)[0])
-        return self._one_q(apply_critic(state.q, x, action)), self._one_qc(apply_critic(state.qc, x, action))
+        action = jnp.tanh(self.nets.policy.moments(state.policy, x)[0])
+        return self._one_q(self.nets.q.at(state.q, x, action)), self._one_qc(self.nets.qc.at(state.qc, x, action))
 
     def backup(
         self, reward: Array, cost: Array, constraint: Array, terminated: Array, value: Array, f: Array
@@ -162,40 +174,48 @@ class Sac:
 
     # --- learning ------------------------------------------------------------------------------------------------
 
-    def update(self, state: SacState, batch: Batch, dual: Batch, key: Key) -> tuple[SacState, Metrics]:
-        """One gradient step on `batch` [B]; `dual` [M, B] is what a dual cycle learns from, if one is due now."""
-        key_next, key_actor, key_dual, _ = jax.random.split(key, 4)  # the fourth is `describe`'s
+    def update(
+        self, state: SacState, batch: Batch, dual: Batch, key: Key, step: Array | None = None
+    ) -> tuple[SacState, Metrics]:
+        """One gradient step on `batch` [B]; `dual` [M, B] is what a dual cycle learns from, if one is due now.
+
+        step: as `state.step`, the gradient steps before this one, but outside of what seeds are vmapped over: a
+        conditional on a batched counter would run the dual cycle at every step.
+        """
+        keys = StepKeys.of(key)
+        step = state.step if step is None else step
         batch = self._prepare(state.embedding, batch)
-        state, critic_metrics = self._critic_step(state, batch, key_next)
-        state, actor_metrics, f = self._actor_step(state, batch, key_actor)
-        state, follow_metrics = self._follow(state, batch, f, jax.random.fold_in(key_actor, 1))
+        state, critic_metrics = self.critic_step(state, batch, keys.next)
+        state, actor_metrics, f = self.actor_step(state, batch, keys.actor, step)
+        state, follow_metrics = self._follow(state, batch, f, jax.random.fold_in(keys.actor, 1))
         state = state._replace(step=state.step + 1)
-        state = self._dual_step(state, dual, key_dual)
-        return self._target_step(state), {**critic_metrics, **actor_metrics, **follow_metrics}
+        state = self._dual_step(state, dual, keys.dual, step + 1)
+        return self.target_step(state), {**critic_metrics, **actor_metrics, **follow_metrics}
 
     def update_block(
-        self, state: SacState, batches: Batch, dual: Batch, run_key: Key
+        self, state: SacState, batches: Batch, dual: Batch, run_key: Key, step: Array | None = None
     ) -> tuple[SacState, dict[str, Metrics]]:
         """A scan of gradient steps: batches [n, B], dual [C, M, B] for the cycles that fall into the block.
 
         Returns per-step metrics ("steps": each [n]) and figures of the last state on the last batch ("state": scalars).
         """
-        interval = max(self.mechanism.dual_interval, 1)
-        first_cycle = state.step // interval + 1
+        start = state.step if step is None else step
+        schedule, cycles, length = self.mechanism.dual, dual.obs.shape[0], batches.obs.shape[0]
 
-        def body(state: SacState, batch: Batch) -> tuple[SacState, Metrics]:
-            cycle = jnp.clip((state.step + 1) // interval - first_cycle, 0, dual.obs.shape[0] - 1)
-            cycle_batch = jax.tree.map(lambda x: x[cycle], dual)
-            return self.update(state, batch, cycle_batch, jax.random.fold_in(run_key, state.step))
+        def body(state: SacState, now: tuple[Batch, Array]) -> tuple[SacState, Metrics]:
+            batch, step = now
+            place = 0 if schedule is None else schedule.place(step + 1, start, cycles)
+            cycle_batch = jax.tree.map(lambda x: x[place], dual)
+            return self.update(state, batch, cycle_batch, jax.random.fold_in(run_key, step), step)
 
-        state, steps = jax.lax.scan(body, state, batches)
+        state, steps = jax.lax.scan(body, state, (batches, start + jnp.arange(length)))
         last = jax.tree.map(lambda x: x[-1], batches)
-        figures = self.describe(state, last, jax.random.fold_in(run_key, state.step))
+        figures = self.describe(state, last, jax.random.fold_in(run_key, start + length))
         return state, {"steps": steps, "state": figures}
 
     def describe(self, state: SacState, batch: Batch, key: Key) -> Metrics:
         """Figures of a state on a batch: F̂, quantiles of λ, ρ, and those of the last dual cycle."""
-        lam, f = self.risk(state, batch.obs, jax.random.split(key, 4)[3])
+        lam, f = self.risk(state, batch.obs, StepKeys.of(key).describe)
         d = self.config.tolerance
         near = 1.0 / (1.0 + jnp.square((f - d) / BOUNDARY))
         return {
@@ -206,36 +226,36 @@ class Sac:
             "lam_boundary": jnp.sum(lam * near) / jnp.sum(near),
             "unit": state.unit,
             **{name: jnp.quantile(lam, q) for name, q in QUANTILES.items()},
-            **self.mechanism.report(state.mechanism),
+            **({} if self.mechanism.report is None else self.mechanism.report(state.mechanism)),
             **state.cycle,
         }
 
     # --- the parts of a gradient step ----------------------------------------------------------------------------
 
-    def _critic_targets(self, state: SacState, batch: Batch, key: Key) -> tuple[Array, Array, Array]:
+    def critic_targets(self, state: SacState, batch: Batch, key: Key) -> tuple[Array, Array, Array]:
         """Targets of Q and Qc, and the next action that both are from: [B], [B], [B, action]."""
-        mean, log_std = policy_moments(state.policy, batch.next_obs)
+        mean, log_std = self.nets.policy.moments(state.policy, batch.next_obs)
         next_action, next_logp = squash(mean, log_std, jax.random.normal(key, mean.shape))
-        next_q = self._one_q(apply_critic(state.q_target, batch.next_obs, next_action))
-        next_qc = self._one_qc(apply_critic(state.qc_target, batch.next_obs, next_action))
+        next_q = self._one_q(self.nets.q.at(state.q_target, batch.next_obs, next_action))
+        next_qc = self._one_qc(self.nets.qc.at(state.qc_target, batch.next_obs, next_action))
         alpha_logp = jnp.exp(state.log_alpha) * next_logp
         y = soft_q_target(batch.reward, batch.terminated, next_q, alpha_logp, self.config.gamma)
         inputs = CostTargetInputs(batch.cost, batch.constraint, batch.terminated, next_qc)
         return y, self.mechanism.cost_target(inputs), next_action
 
-    def _critic_step(self, state: SacState, batch: Batch, key: Key) -> tuple[SacState, Metrics]:
+    def critic_step(self, state: SacState, batch: Batch, key: Key) -> tuple[SacState, Metrics]:
         """Q and Qc towards their targets: MSE, mean over the batch, summed over the twins."""
-        y, yc, next_action = self._critic_targets(state, batch, key)
+        y, yc, next_action = self.critic_targets(state, batch, key)
 
-        def loss(params: Critic, target: Array) -> tuple[Array, Array]:
-            values = apply_critic(params, batch.obs, batch.action)
+        def loss(params: Any, network: CriticNetwork, target: Array) -> tuple[Array, Array]:
+            values = network.at(params, batch.obs, batch.action)
             return jnp.sum(jnp.mean(jnp.square(values - target), axis=-1)), jnp.mean(values)
 
         gradient = jax.value_and_grad(loss, has_aux=True)
-        (q_loss, q), q_grads = gradient(state.q, y)
-        (qc_loss, qc), qc_grads = gradient(state.qc, yc)
-        new_q, opt_q = self._apply("q", state, state.q, q_grads)
-        new_qc, opt_qc = self._apply("qc", state, state.qc, qc_grads)
+        (q_loss, q), q_grads = gradient(state.q, self.nets.q, y)
+        (qc_loss, qc), qc_grads = gradient(state.qc, self.nets.qc, yc)
+        new_q, opt_q = self.descend("q", state, state.q, q_grads)
+        new_qc, opt_qc = self.descend("qc", state, state.qc, qc_grads)
         state = state._replace(q=new_q, qc=new_qc, opt={**state.opt, "q": opt_q, "qc": opt_qc})
         metrics = {"q_loss": q_loss, "qc_loss": qc_loss, "q": q, "qc": qc}
         if self.mechanism.critic_step is None:
@@ -243,33 +263,33 @@ class Sac:
         mechanism, own_metrics = self.mechanism.critic_step(state.mechanism, batch, next_action)
         return state._replace(mechanism=mechanism), {**metrics, **own_metrics}
 
-    def _actor_step(self, state: SacState, batch: Batch, key: Key) -> tuple[SacState, Metrics, Array]:
+    def actor_step(self, state: SacState, batch: Batch, key: Key, step: Array) -> tuple[SacState, Metrics, Array]:
         """The mechanism's loss for the policy, then log α·(−log π − H) for the temperature; F̂ [B] for `_follow`."""
         alpha = jnp.exp(state.log_alpha)
         samples = self.mechanism.n_cost_samples
-        noise = self._noise(key, batch.obs.shape[0], samples)
-        q_features = critic_features(state.q, batch.obs)
-        qc_features = critic_features(state.qc, batch.obs)
+        noise = self.noise(key, batch.obs.shape[0], samples)
+        q_features = self.nets.q.features(state.q, batch.obs)
+        qc_features = self.nets.qc.features(state.qc, batch.obs)
 
-        def loss(policy: Mlp) -> tuple[Array, tuple[Array, Array, Array]]:
-            mean, log_std = policy_moments(policy, batch.obs)
+        def loss(policy: Any) -> tuple[Array, tuple[Array, Array, Array]]:
+            mean, log_std = self.nets.policy.moments(policy, batch.obs)
             actions, logp = squash(mean, log_std, noise)
-            q = self._one_q(critic_values(state.q, q_features, actions[:1])[:, 0])
+            q = self._one_q(self.nets.q.values(state.q, q_features, actions[:1])[:, 0])
             f = jnp.zeros_like(q)
             if samples:
-                f = jnp.mean(self._one_qc(critic_values(state.qc, qc_features, actions)), axis=0)
+                f = jnp.mean(self._one_qc(self.nets.qc.values(state.qc, qc_features, actions)), axis=0)
             terms = ActorTerms(batch.obs, actions[0], alpha * logp[0] / state.unit, q / state.unit, f, batch.cost)
             return jnp.mean(self.mechanism.actor_loss(state.mechanism, terms)), (logp[0], q, f)
 
         (actor_loss, (logp, q, f)), grads = jax.value_and_grad(loss, has_aux=True)(state.policy)
-        policy, opt_policy = self._apply("policy", state, state.policy, grads)
+        policy, opt_policy = self.descend("policy", state, state.policy, grads)
         alpha_gradient = -jnp.mean(logp + self.target_entropy)
-        log_alpha, opt_alpha = self._apply("alpha", state, state.log_alpha, alpha_gradient)
+        log_alpha, opt_alpha = self.descend("alpha", state, state.log_alpha, alpha_gradient)
         state = state._replace(
             policy=policy,
             log_alpha=log_alpha,
             opt={**state.opt, "policy": opt_policy, "alpha": opt_alpha},
-            unit=self._next_unit(state, q),
+            unit=self._next_unit(state, q, step),
         )
         return state, {"actor_loss": actor_loss, "alpha": alpha, "entropy": -jnp.mean(logp)}, f
 
@@ -281,29 +301,29 @@ class Sac:
         mechanism, metrics = self.mechanism.follow(state.mechanism, StepInputs(batch.obs, batch.cost, f, f_new))
         return state._replace(mechanism=mechanism), metrics
 
-    def _dual_step(self, state: SacState, dual: Batch, key: Key) -> SacState:
-        """Run the mechanism's dual cycle if the counter says so."""
-        interval, start = self.mechanism.dual_interval, self.mechanism.dual_start
-        if interval == 0:
+    def _dual_step(self, state: SacState, dual: Batch, key: Key, step: Array) -> SacState:
+        """Run the mechanism's dual cycle if one follows gradient step `step`."""
+        schedule, update = self.mechanism.dual, self.mechanism.update
+        if schedule is None or update is None:
             return state
 
         def cycle(state: SacState) -> SacState:
-            key_f, key_update = jax.random.split(key)
-            inputs = self._dual_inputs(state, dual, key_f)
-            mechanism, metrics = self.mechanism.update(state.mechanism, inputs, key_update)
+            inputs = self.dual_inputs(state, dual, jax.random.split(key)[0])
+            mechanism, metrics = update(state.mechanism, inputs)
             return state._replace(mechanism=mechanism, cycle=metrics)
 
-        due = jnp.logical_and(state.step % interval == 0, state.step > start)
-        return jax.lax.cond(due, cycle, lambda state: state, state)
+        return jax.lax.cond(schedule.is_due(step), cycle, lambda state: state, state)
 
-    def _dual_inputs(self, state: SacState, dual: Batch, key: Key) -> DualInputs:
+    def dual_inputs(self, state: SacState, dual: Batch, key: Key) -> DualInputs:
+        """What a dual cycle learns from: the states of its minibatches [M, B] and F̂ there."""
         batch = self._prepare(state.embedding, dual)
         cycles, size = batch.obs.shape[:2]
         flat = batch.obs.reshape(cycles * size, self.inputs.obs)
         f = self._feasibility(state, flat, key, max(self.mechanism.n_cost_samples, 1))
         return DualInputs(batch.obs, f.reshape(cycles, size))
 
-    def _target_step(self, state: SacState) -> SacState:
+    def target_step(self, state: SacState) -> SacState:
+        """The target networks, a step of τ towards the critics."""
         tau = self.config.tau
         return state._replace(
             q_target=optax.incremental_update(state.q, state.q_target, tau),
@@ -314,19 +334,20 @@ class Sac:
 
     def _feasibility(self, state: SacState, inputs: Array, key: Key, samples: int) -> Array:
         """F̂(x) = (1/K) Σ_k Qc(x, a_k) under the current policy, Qc as `cost_twins` says: inputs [B, obs] -> [B]."""
-        mean, log_std = policy_moments(state.policy, inputs)
-        actions, _ = squash(mean, log_std, self._noise(key, inputs.shape[0], samples))
-        values = critic_values(state.qc, critic_features(state.qc, inputs), actions)
+        mean, log_std = self.nets.policy.moments(state.policy, inputs)
+        actions, _ = squash(mean, log_std, self.noise(key, inputs.shape[0], samples))
+        values = self.nets.qc.values(state.qc, self.nets.qc.features(state.qc, inputs), actions)
         return jnp.mean(self._one_qc(values), axis=0)
 
-    def _noise(self, key: Key, batch: int, samples: int) -> Array:
+    def noise(self, key: Key, batch: int, samples: int) -> Array:
         """Standard normal [max(K, 1), B, action]; the first sample's key doesn't depend on K."""
         key_first, key_rest = jax.random.split(key)
         first = jax.random.normal(key_first, (1, batch, self.dims.action))
         rest = jax.random.normal(key_rest, (max(samples, 1) - 1, batch, self.dims.action))
         return jnp.concatenate([first, rest])
 
-    def _apply(self, name: str, state: SacState, params: Any, grads: Any) -> tuple[Any, Any]:
+    def descend(self, name: str, state: SacState, params: Any, grads: Any) -> tuple[Any, Any]:
+        """One step of the optimizer of that name: new parameters, new optimizer state."""
         updates, opt = self.optimizers[name].update(grads, state.opt[name], params)
         return optax.apply_updates(params, updates), opt
 
@@ -336,11 +357,11 @@ class Sac:
     def _one_qc(self, values: Array) -> Array:
         return combine(values, self.config.cost_twins)
 
-    def _next_unit(self, state: SacState, q: Array) -> Array:
+    def _next_unit(self, state: SacState, q: Array, step: Array) -> Array:
         """The unit of reward after a minibatch with these action values [B]; it stays as it is where it isn't used."""
         if self.config.penalty_unit == "one":
             return state.unit
-        return running_range(state.unit, q, (state.step == 0).astype(q.dtype))
+        return running_range(state.unit, q, (step == 0).astype(q.dtype))
 
     def _prepare(self, embedding: EmbeddingState, batch: Batch) -> Batch:
         """Replayed transitions as the networks take them: embedded observations, scaled reward, binary cost."""
@@ -356,10 +377,9 @@ class Sac:
 
     def _no_cycle(self, mechanism: Any) -> Metrics:
         """Zeros in the shape of a dual cycle's metrics, to stand until the first cycle."""
-        if self.mechanism.dual_interval == 0:
+        if self.mechanism.dual is None or self.mechanism.update is None:
             return {}
-        shape = (self.mechanism.dual_batches, 1)
+        shape = (self.mechanism.dual.batches, 1)
         inputs = DualInputs(jnp.zeros((*shape, self.inputs.obs)), jnp.zeros(shape))
-        key = jax.random.PRNGKey(0)
-        _, metrics = jax.eval_shape(self.mechanism.update, mechanism, inputs, key)
+        _, metrics = jax.eval_shape(self.mechanism.update, mechanism, inputs)
         return jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
+
 from statewise.core.types import Array, Batch, Dims, Key, Metrics
+from statewise.sac.schedule import DualSchedule
 
 
 class ActorTerms(NamedTuple):
@@ -56,32 +59,40 @@ class StepInputs(NamedTuple):
     f_new: Array
 
 
-class Mechanism(NamedTuple):
-    """A safety mechanism: everything in which one method differs from another.
+def no_state(key: Key, dims: Dims) -> tuple[()]:
+    """The state of a mechanism that has none."""
+    del key, dims
+    return ()
 
-    init(key, dims) -> state: any pytree of arrays.
+
+class Mechanism(NamedTuple):
+    """A safety mechanism: everything in which one method differs from another. All but the first two may be left out.
+
     cost_target(inputs) -> [B]: target of the cost critics.
     actor_loss(state, terms) -> [B]: the whole loss per state, α log π − Q and penalty.
-    multiplier(state, obs [B, obs], f [B] = F̂(x)) -> [B]: λ(x), a constant field where the multiplier is a scalar.
-    update(state, inputs, key) -> (state, metrics): one dual cycle; its metrics' names are columns of the run's metrics.
-    report(state) -> metrics: scalars of the state itself, such as ρ.
     n_cost_samples: K of F̂ in the actor's loss; 0 leaves F̂ out.
-    dual_interval: gradient steps between two cycles, 0 for none; dual_start: gradient steps before the first.
-    dual_batches: fresh minibatches M of a cycle.
+    init(key, dims) -> state: any pytree of arrays; dims are sizes as the networks see them.
+    multiplier(state, obs [B, obs], f [B] = F̂(x)) -> [B]: λ(x), a constant field where the multiplier is a scalar.
+    report(state) -> metrics: scalars of the state itself, such as ρ.
+    dual, update(state, inputs) -> (state, metrics): when dual cycles run, and one of them.
     critic_step(state, batch, next_action) -> (state, metrics): one gradient step of critics of its own, beside the
-        others' and from the same next action; None where it has none.
-    follow(state, inputs) -> (state, metrics): what it learns behind every policy step; None for nothing.
+        others' and from the same next action.
+    follow(state, inputs) -> (state, metrics): what it learns behind every policy step.
+
+    Metrics' names are columns of the run's metrics, the shared ones or the method's own (`Method.columns`).
     """
 
-    init: Callable[[Key, Dims], Any]
     cost_target: Callable[[CostTargetInputs], Array]
     actor_loss: Callable[[Any, ActorTerms], Array]
-    multiplier: Callable[[Any, Array, Array], Array]
-    update: Callable[[Any, DualInputs, Key], tuple[Any, Metrics]]
-    report: Callable[[Any], Metrics]
-    n_cost_samples: int
-    dual_interval: int = 0
-    dual_start: int = 0
-    dual_batches: int = 0
+    n_cost_samples: int = 0
+    init: Callable[[Key, Dims], Any] = no_state
+    multiplier: Callable[[Any, Array, Array], Array] | None = None
+    report: Callable[[Any], Metrics] | None = None
+    dual: DualSchedule | None = None
+    update: Callable[[Any, DualInputs], tuple[Any, Metrics]] | None = None
     critic_step: Callable[[Any, Batch, Array], tuple[Any, Metrics]] | None = None
     follow: Callable[[Any, StepInputs], tuple[Any, Metrics]] | None = None
+
+    def lam(self, state: Any, obs: Array, f: Array) -> Array:
+        """λ(x) [B]; 0 without a multiplier."""
+        return jnp.zeros_like(f) if self.multiplier is None else self.multiplier(state, obs, f)

@@ -31,9 +31,9 @@ class SacLearner(Learner[SacConfig, Replay]):
         self._compiled = False
         self._observe = jax.jit(self.sac.observe, donate_argnums=0)
         self.compiled_update = jax.jit(self._update_rows, donate_argnums=0, compiler_options=compiler_options())
-        mechanism = sac.mechanism
-        cycles = -(-config.block_updates // mechanism.dual_interval) if mechanism.dual_interval else 1
-        self._dual_shape = (cycles, max(mechanism.dual_batches, 1), config.batch_size)
+        schedule = sac.mechanism.dual
+        cycles, batches = (1, 1) if schedule is None else (schedule.most_cycles(config.block_updates), schedule.batches)
+        self._dual_shape = (cycles, batches, config.batch_size)
         self._no_dual = np.zeros((*self._dual_shape, self.layout.width), np.float32)
 
     # --- learning ------------------------------------------------------------------------------------------------
@@ -72,15 +72,10 @@ class SacLearner(Learner[SacConfig, Replay]):
         """The block's minibatches [n, B, D] and those of its dual cycles [C, M, B, D] (zeros where none is due)."""
         c, block = self.config, self.gradient_step // self.config.block_updates
         rows = replay.sample(c.seed, 2 * block, (c.block_updates, c.batch_size))
-        if not self._cycle_is_due():
+        schedule = self.sac.mechanism.dual
+        if schedule is None or not schedule.is_due_within(self.gradient_step, self.gradient_step + c.block_updates):
             return rows, self._no_dual
         return rows, replay.sample(c.seed, 2 * block + 1, self._dual_shape)
-
-    def _cycle_is_due(self) -> bool:
-        interval = self.sac.mechanism.dual_interval
-        end = self.gradient_step + self.config.block_updates
-        due = interval and end // interval > self.gradient_step // interval
-        return bool(due) and end > self.sac.mechanism.dual_start
 
     # --- what is compiled ----------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ def losses(mechanism: Mechanism) -> tuple[np.ndarray, np.ndarray]:
     obs = random_batch(0, 3).obs
     alpha_logp, q, f = (jnp.asarray(row, jnp.float32) for row in (ALPHA_LOGP, Q, F))
     terms = ActorTerms(obs, jnp.zeros((3, DIMS.action)), alpha_logp, q, f, jnp.zeros(3))
-    return np.asarray(mechanism.actor_loss(state, terms)), np.asarray(mechanism.multiplier(state, obs, terms.f))
+    return np.asarray(mechanism.actor_loss(state, terms)), np.asarray(mechanism.lam(state, obs, terms.f))
 
 
 def build(method: str, **changes: Any) -> Mechanism:
@@ -57,7 +57,7 @@ def test_the_linear_loss() -> None:
 @pytest.mark.parametrize("method", SAC_METHODS)
 def test_the_multiplier_starts_at_no_less_than_0(method: str) -> None:
     mechanism = build_method(small_config(method))
-    lam = mechanism.multiplier(mechanism.init(key(0), DIMS), random_batch(0).obs, jnp.zeros(8))
+    lam = mechanism.lam(mechanism.init(key(0), DIMS), random_batch(0).obs, jnp.zeros(8))
     assert lam.shape == (8,)
     assert float(jnp.min(lam)) >= 0.0
     assert float(jnp.max(lam)) < 0.1

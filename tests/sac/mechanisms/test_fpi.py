@@ -70,7 +70,7 @@ def test_the_loss_of_each_region() -> None:
 
 def test_the_multiplier_is_that_of_the_region() -> None:
     state, config = at_levels(3.0, 1.0)
-    lam = build_method(config).multiplier(state, random_batch(0, 3).obs, G[:3])
+    lam = build_method(config).lam(state, random_batch(0, 3).obs, G[:3])
     np.testing.assert_allclose(lam, [0.0, 3.0, 1.0])
 
 

@@ -55,6 +55,6 @@ def test_the_cycles_figures_are_of_the_states_feasibility() -> None:
     """v over the cycle's minibatches follows F̂ − d: with d far above, −λ/ρ decides, √E λ² at ρ = 1."""
     sac = small_sac("sac-alam", cost_threshold=1e3)
     dual = dual_batch(sac, 7)
-    lam = np.asarray(sac.mechanism.multiplier(sac.init(key(1)).mechanism, dual.obs, dual.cost))
+    lam = np.asarray(sac.mechanism.lam(sac.init(key(1)).mechanism, dual.obs, dual.cost))
     v = float(after_steps(sac, dual).cycle["violation"])
     np.testing.assert_allclose(v, np.sqrt(np.mean(lam**2)), rtol=1e-4)

@@ -6,11 +6,12 @@ import jax.numpy as jnp
 
 from statewise.config import AlamConfig
 from statewise.core.ops.lagrangian import augmented_penalty, linear_penalty, penalty_growth, violation
-from statewise.core.types import Array, Key, Metrics
+from statewise.core.types import Array, Metrics
 from statewise.sac.mechanism import ActorTerms, DualInputs, Mechanism
 from statewise.sac.mechanisms import multiplier as shared
 from statewise.sac.mechanisms.multiplier import InnerLoss, MultiplierState, ascent_loss
 from statewise.sac.mechanisms.targets import cost_target
+from statewise.sac.schedule import dual_schedule
 
 
 def regression_loss(lam: Array, rho_g: Array, target: Array) -> Array:
@@ -24,19 +25,18 @@ INNER_LOSSES: dict[str, InnerLoss] = {"regression": regression_loss, "ascent": a
 
 def build(config: AlamConfig) -> Mechanism:
     """The augmented Lagrangian multiplier network, or what its configuration leaves of it."""
-    inner_loss = INNER_LOSSES[config.multiplier_update]
+    inner_loss, multiplier = INNER_LOSSES[config.multiplier_update], shared.evaluate(config)
 
     def actor_loss(state: MultiplierState, terms: ActorTerms) -> Array:
         """α log π − Q + λu + ρu²/2 per state, Eq. (16); λ is a constant of the actor."""
-        lam, g = shared.evaluate(state, terms.obs), terms.f - config.tolerance
+        lam, g = multiplier(state, terms.obs), terms.f - config.tolerance
         linear = config.penalty == "linear"
         penalty = linear_penalty(lam, g) if linear else augmented_penalty(lam, g, state.rho)
         return terms.alpha_logp - terms.q + penalty
 
-    def update(state: MultiplierState, inputs: DualInputs, key: Key) -> tuple[MultiplierState, Metrics]:
+    def update(state: MultiplierState, inputs: DualInputs) -> tuple[MultiplierState, Metrics]:
         """The inner steps, then v and the growth of ρ (Algorithm 1, lines 12-19)."""
-        del key
-        lam_k = shared.evaluate(state, inputs.obs)
+        lam_k = multiplier(state, inputs.obs)
         v = violation(lam_k, inputs.f - config.tolerance, state.rho)
         state, metrics = shared.dual_cycle(config, inner_loss, state, inputs)
         rho = penalty_growth(state.rho, v, config.rho_growth, config.rho_max)
@@ -46,14 +46,12 @@ def build(config: AlamConfig) -> Mechanism:
         return {"rho": state.rho}
 
     return Mechanism(
-        init=shared.init_state(config, config.rho_init, sees=config.multiplier_form == "network"),
+        init=shared.init_state(config, config.rho_init),
         cost_target=cost_target(config),
         actor_loss=actor_loss,
-        multiplier=shared.evaluate,
+        multiplier=multiplier,
         update=update,
         report=report,
         n_cost_samples=config.n_cost_samples,
-        dual_interval=config.dual_interval,
-        dual_start=config.dual_start,
-        dual_batches=config.dual_steps,
+        dual=dual_schedule(config),
     )

@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import optax
 
 from statewise.config import FpiConfig
-from statewise.core.networks import Critic, apply_critic, init_critic
 from statewise.core.ops.bellman import combine
 from statewise.core.ops.feasibility import recovery_target
 from statewise.core.ops.lagrangian import weighted_mean
 from statewise.core.optimizer import make_optimizer
 from statewise.core.types import Array, Batch, Dims, Key, Metrics
-from statewise.sac.mechanism import ActorTerms, DualInputs, Mechanism, StepInputs
+from statewise.sac.mechanism import ActorTerms, Mechanism, StepInputs
 from statewise.sac.mechanisms.targets import cost_target
+from statewise.sac.networks import make_networks
 
 
 class Levels(NamedTuple):
@@ -30,8 +30,8 @@ class Levels(NamedTuple):
 class FpiState(NamedTuple):
     """Recovery critics, their targets and optimizer; the levels and theirs."""
 
-    recovery: Critic
-    recovery_target: Critic
+    recovery: Any
+    recovery_target: Any
     recovery_opt: Any
     levels: Levels
     levels_opt: Any
@@ -76,13 +76,13 @@ def levels_objective(levels: Levels, where: Regions, inputs: StepInputs, thresho
 
 def build(config: FpiConfig) -> Mechanism:
     """Feasible policy iteration with the constraint decay function and a recovery value."""
-    threshold, gamma = config.tolerance, config.feasibility_gamma
+    threshold, gamma, critic = config.tolerance, config.feasibility_gamma, make_networks(config).q
     optimizer = make_optimizer(
         config.optimizer, config.learning_rate, config.total_updates, zeta=config.zeta, max_norm=config.grad_clip
     )
 
     def init(key: Key, dims: Dims) -> FpiState:
-        recovery = init_critic(key, dims, config.hidden)
+        recovery = critic.init(key, dims)
         start = (config.log_margin_init, config.region_multiplier_init, config.region_multiplier_init)
         levels = Levels(*(jnp.asarray(x, jnp.float32) for x in start))
         target = jax.tree.map(jnp.copy, recovery)
@@ -92,7 +92,7 @@ def build(config: FpiConfig) -> Mechanism:
         """α log π and, by region: −Q; critical (−Q + λ₁g)/(1 + λ₁); infeasible (−Q + λ₂g)/(1 + λ₂); violating −gr."""
         where = regions(terms.cost, terms.f, threshold, state.levels.log_margin)
         lam = where.critical * state.levels.critical + where.infeasible * state.levels.infeasible
-        recovery = combine(apply_critic(state.recovery, terms.obs, terms.action), config.reward_twins)
+        recovery = combine(critic.at(state.recovery, terms.obs, terms.action), config.reward_twins)
         weighed = (lam * terms.f - terms.q) / (1.0 + lam)
         return terms.alpha_logp + jnp.where(where.violating > 0.0, -recovery, weighed)
 
@@ -104,18 +104,18 @@ def build(config: FpiConfig) -> Mechanism:
 
     def critic_step(state: FpiState, batch: Batch, next_action: Array) -> tuple[FpiState, Metrics]:
         """Recovery critics towards their targets, and these after them."""
-        next_values = combine(apply_critic(state.recovery_target, batch.next_obs, next_action), config.reward_twins)
+        next_values = combine(critic.at(state.recovery_target, batch.next_obs, next_action), config.reward_twins)
         y = recovery_target(batch.cost, batch.terminated, next_values, gamma)
 
-        def loss(params: Critic) -> Array:
-            values = apply_critic(params, batch.obs, batch.action)
+        def loss(params: Any) -> Array:
+            values = critic.at(params, batch.obs, batch.action)
             return jnp.sum(jnp.mean(jnp.square(values - y), axis=-1))
 
         value, grads = jax.value_and_grad(loss)(state.recovery)
         updates, opt = optimizer.update(grads, state.recovery_opt, state.recovery)
-        recovery = cast("Critic", optax.apply_updates(state.recovery, updates))
+        recovery = optax.apply_updates(state.recovery, updates)
         target = optax.incremental_update(recovery, state.recovery_target, config.tau)
-        state = state._replace(recovery=recovery, recovery_target=cast("Critic", target), recovery_opt=opt)
+        state = state._replace(recovery=recovery, recovery_target=target, recovery_opt=opt)
         return state, {"recovery_loss": value}
 
     def follow(state: FpiState, inputs: StepInputs) -> tuple[FpiState, Metrics]:
@@ -127,10 +127,6 @@ def build(config: FpiConfig) -> Mechanism:
         levels = Levels(moved.log_margin, jnp.maximum(moved.critical, 0.0), jnp.maximum(moved.infeasible, 0.0))
         return state._replace(levels=levels, levels_opt=opt), {"critical_fraction": jnp.mean(where.critical)}
 
-    def update(state: FpiState, inputs: DualInputs, key: Key) -> tuple[FpiState, Metrics]:
-        del inputs, key
-        return state, {}
-
     def report(state: FpiState) -> Metrics:
         log_margin, critical, infeasible = state.levels
         return {"margin": jnp.exp(log_margin), "lam_critical": critical, "lam_infeasible": infeasible}
@@ -140,7 +136,6 @@ def build(config: FpiConfig) -> Mechanism:
         cost_target=cost_target(config),
         actor_loss=actor_loss,
         multiplier=multiplier,
-        update=update,
         report=report,
         n_cost_samples=1,
         critic_step=critic_step,

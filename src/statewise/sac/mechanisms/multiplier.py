@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from statewise.config import MultiplierConfig
-from statewise.core.networks import Mlp, apply_multiplier, init_multiplier, init_scalar_multiplier
 from statewise.core.ops.lagrangian import dual_target, slack_constraint, weighted_mean
 from statewise.core.optimizer import make_optimizer
 from statewise.core.types import Array, Dims, Key, Metrics
 from statewise.sac.mechanism import DualInputs
+from statewise.sac.networks import MultiplierNetwork, make_networks
 
 
 class MultiplierState(NamedTuple):
     """Multiplier network, its optimizer, and the penalty factor ρ (1 where the method has none)."""
 
-    params: Mlp
+    params: Any
     opt: Any
     rho: Array
 
@@ -46,22 +46,33 @@ def multiplier_optimizer(config: MultiplierConfig) -> optax.GradientTransformati
     )
 
 
-def init_state(config: MultiplierConfig, rho: float, *, sees: bool = True) -> Callable[[Key, Dims], MultiplierState]:
-    """A function (key, dims) -> MultiplierState with λ₀ ≈ softplus(multiplier_bias); a scalar doesn't see the state."""
+def multiplier_network(config: MultiplierConfig) -> MultiplierNetwork:
+    """The network λ_w that a configuration asks for."""
+    network = make_networks(config).multiplier
+    assert network is not None
+    return network
+
+
+def init_state(config: MultiplierConfig, rho: float) -> Callable[[Key, Dims], MultiplierState]:
+    """A function (key, dims) -> MultiplierState with λ₀ ≈ softplus(multiplier_bias)."""
 
     def init(key: Key, dims: Dims) -> MultiplierState:
-        bias = config.multiplier_bias
-        params = init_multiplier(key, dims, config.hidden, bias) if sees else init_scalar_multiplier(bias)
+        params = multiplier_network(config).init(key, dims)
         opt = multiplier_optimizer(config).init(params)
         return MultiplierState(params, opt, jnp.asarray(rho, jnp.float32))
 
     return init
 
 
-def evaluate(state: MultiplierState, obs: Array, f: Array | None = None) -> Array:
-    """λ_w(x), [..., obs] -> [...]; it doesn't depend on F̂."""
-    del f
-    return apply_multiplier(state.params, obs)
+def evaluate(config: MultiplierConfig) -> Callable[..., Array]:
+    """A function (state, obs [..., obs], f) -> λ_w(x) [...]; it doesn't depend on F̂."""
+    network = multiplier_network(config)
+
+    def lam(state: MultiplierState, obs: Array, f: Array | None = None) -> Array:
+        del f
+        return network.apply(state.params, obs)
+
+    return lam
 
 
 def dual_cycle(
@@ -72,27 +83,27 @@ def dual_cycle(
     The target has to be frozen: evaluated anew at each inner step, the regression's gradient at w = w_k would be
     2ρ times the ascent direction with truncation, and the two methods would be one.
     """
-    optimizer = multiplier_optimizer(config)
+    optimizer, network = multiplier_optimizer(config), multiplier_network(config)
     g = inputs.f - config.tolerance
-    lam_k = apply_multiplier(state.params, inputs.obs)
+    lam_k = network.apply(state.params, inputs.obs)
     target, rho_g = dual_target(lam_k, g, state.rho), state.rho * g
     if config.multiplier_max is not None:
         target = jnp.minimum(target, config.multiplier_max)
         rho_g = jnp.where(lam_k >= config.multiplier_max, jnp.minimum(rho_g, 0.0), rho_g)
 
-    def loss(params: Mlp, obs: Array, rho_g: Array, y: Array) -> Array:
-        return jnp.mean(inner_loss(apply_multiplier(params, obs), rho_g, y))
+    def loss(params: Any, obs: Array, rho_g: Array, y: Array) -> Array:
+        return jnp.mean(inner_loss(network.apply(params, obs), rho_g, y))
 
-    def step(carry: tuple[Mlp, Any], minibatch: tuple[Array, ...]) -> tuple[tuple[Mlp, Any], Array]:
+    def step(carry: tuple[Any, Any], minibatch: tuple[Array, ...]) -> tuple[tuple[Any, Any], Array]:
         params, opt = carry
         value, grads = jax.value_and_grad(loss)(params, *minibatch)
         updates, opt = optimizer.update(grads, opt, params)
-        return (cast("Mlp", optax.apply_updates(params, updates)), opt), value
+        return (optax.apply_updates(params, updates), opt), value
 
     minibatches = (inputs.obs, rho_g, target)
     (params, opt), losses = jax.lax.scan(step, (state.params, state.opt), minibatches)
     new = MultiplierState(params, opt, state.rho)
-    lam_new = apply_multiplier(params, inputs.obs)
+    lam_new = network.apply(params, inputs.obs)
     metrics = cycle_metrics(lam_k, lam_new, target, g, state.rho)
     return new, {"dual_loss": jnp.mean(losses), **metrics}
 

@@ -13,6 +13,7 @@ from statewise.core.types import Array, Dims, Key, Metrics
 from statewise.sac.mechanism import ActorTerms, DualInputs, Mechanism
 from statewise.sac.mechanisms.multiplier import cycle_metrics
 from statewise.sac.mechanisms.targets import cost_target
+from statewise.sac.schedule import dual_schedule
 
 
 class Scalar(NamedTuple):
@@ -44,7 +45,7 @@ def build(
     start: Callable[[], Scalar],
     actor_loss: Callable[[Scalar, ActorTerms], Array],
     move: Callable[[Scalar, Array, Array], tuple[Scalar, Metrics]],
-    report: Callable[[Scalar], Metrics] = lambda state: {},
+    report: Callable[[Scalar], Metrics] | None = None,
 ) -> Mechanism:
     """A mechanism whose dual update sees means: move(state, mean G, mean F̂) -> (state, metrics of its own)."""
 
@@ -52,8 +53,7 @@ def build(
         del key, dims
         return start()
 
-    def update(state: Scalar, inputs: DualInputs, key: Key) -> tuple[Scalar, Metrics]:
-        del key
+    def update(state: Scalar, inputs: DualInputs) -> tuple[Scalar, Metrics]:
         f = jnp.mean(inputs.f)
         g = f - config.tolerance
         new, metrics = move(state, g, f)
@@ -69,7 +69,5 @@ def build(
         update=update,
         report=report,
         n_cost_samples=config.n_cost_samples,
-        dual_interval=config.dual_interval,
-        dual_start=config.dual_start,
-        dual_batches=config.dual_steps,
+        dual=dual_schedule(config),
     )
