@@ -29,6 +29,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python docs/tables.py --check
 
 test: check parity
 	$(BIN)/python -m pytest -n 2 --dist worksteal --timeout 900
