@@ -1,4 +1,4 @@
-"""A method of one's own: SAC with a fixed quadratic penalty on F̂ beyond the tolerance, no multiplier to learn.
+"""A method of one's own: SAC with a fixed quadratic penalty on F̂ beyond the threshold, no multiplier to learn.
 
 Run from this folder: `statewise train custom_mechanism:sac-penalty SafetyPointCircle1-v0 --stiffness 20`.
 """
@@ -32,7 +32,7 @@ def build(config: PenaltyConfig) -> Mechanism:
     """α log π − Q + κ·relu(G)²/2 per state; what stands for a multiplier is the penalty's slope κ·relu(G)."""
 
     def slope(f):
-        return config.stiffness * jax.nn.relu(f - config.tolerance)
+        return config.stiffness * jax.nn.relu(f - config.threshold)
 
     return Mechanism(
         cost_target=cost_target(config),

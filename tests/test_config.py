@@ -236,11 +236,11 @@ def test_learning_never_starts_before_the_first_block_and_a_short_run_still_has_
 
 
 @pytest.mark.parametrize(
-    ("changes", "tolerance"),
+    ("changes", "threshold"),
     [({}, 0.1), ({"feasibility": "hjr"}, 0.0), ({"feasibility": "hjr", "cost_threshold": 0.3}, 0.3)],
 )
-def test_the_tolerance_follows_the_feasibility_function(changes: dict[str, Any], tolerance: float) -> None:
-    assert SacConfig(**changes).tolerance == tolerance
+def test_the_threshold_follows_the_feasibility_function(changes: dict[str, Any], threshold: float) -> None:
+    assert SacConfig(**changes).threshold == threshold
 
 
 def test_the_multiplier_networks_own_steps() -> None:

@@ -29,7 +29,7 @@ from statewise.storage.checkpoint import CheckpointStore
 from statewise.storage.run_files import RunFiles
 from statewise.storage.run_folder import RunFolder, run_folder
 from statewise.training.engine import Engine
-from statewise.training.evaluate import EVAL_SEED, evaluation_figures, play_episodes
+from statewise.training.evaluate import EVAL_SEED, evaluation_metrics, play_episodes
 from statewise.training.evaluator import Evaluator
 from statewise.training.learners import build_learner, task_facts
 from statewise.training.loop import RowListener, Trainer
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 Constraint = Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], float]
 """h(obs, action, next_obs), safe iff <= 0."""
 
-MAX_EVALUATION_WORLDS = 16
+MAX_EVALUATION_ENVS = 16
 
 
 class Agent:
@@ -240,20 +240,20 @@ class Agent:
         """Play episodes; mean return, cost and length on raw reward and cost.
 
         deterministic: the policy's mean, or its samples, as in training. on_step(env) is called after each step, say to
-        collect `env.render()` of world 0. render_options: as in `make_vector`.
+        collect `env.render()` of environment 0. render_options: as in `make_vector`.
         """
         if episodes < 1:
             raise ValueError(f"episodes: {episodes} is not allowed; it must be at least 1")
-        worlds = max(n for n in range(1, min(episodes, MAX_EVALUATION_WORLDS) + 1) if episodes % n == 0)
-        env = self._vector(worlds, render_mode=render_mode, render_options=render_options)
+        num_envs = max(n for n in range(1, min(episodes, MAX_EVALUATION_ENVS) + 1) if episodes % n == 0)
+        env = self._vector(num_envs, render_mode=render_mode, render_options=render_options)
         try:
             ticks = itertools.count()
             acting = self.policy.acting
             act = acting.greedy if deterministic else lambda obs: acting.explore(obs, next(ticks))
-            played = play_episodes(env, act, episodes // worlds, seed, on_step, span=self.policy.about.span)
+            played = play_episodes(env, act, episodes // num_envs, seed, on_step, span=self.policy.about.span)
         finally:
             env.close()
-        return evaluation_figures(played)
+        return evaluation_metrics(played)
 
     def film_strip(self, count: int = 6, seed: int = EVAL_SEED) -> list[NDArray[np.uint8]]:
         """Frames [height, width, 3] of one episode of the deterministic policy, evenly spaced, the first step's first.
@@ -271,10 +271,10 @@ class Agent:
         self.evaluate(1, seed, render_mode="rgb_array", render_options=looks, on_step=look)
         return frames
 
-    def _vector(self, worlds: int, **rendering: Any) -> SafeVectorEnv:
+    def _vector(self, num_envs: int, **rendering: Any) -> SafeVectorEnv:
         return make_vector(
             self._env,
-            worlds,
+            num_envs,
             threads=capped_threads(self.config.threads),
             constraint=self._constraint,
             **rendering,
@@ -282,7 +282,7 @@ class Agent:
 
 
 def _repeatable(env: Env) -> Env:
-    """Something to make worlds from again and again: training and evaluation must not share one environment."""
+    """Something to make environments from again and again: training and evaluation must not share one environment."""
     if not isinstance(env, gymnasium.Env):
         return env
     if env.spec is None:

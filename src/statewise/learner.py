@@ -49,10 +49,10 @@ class Learner(Acting, ABC, Generic[ConfigT, MemoryT]):
         self.layout = RowLayout(task.dims.obs, task.dims.action)
         super().__init__(core, config.seed)
 
-    def warm_up(self, worlds: int, tick: int) -> Floats:
+    def warm_up(self, num_envs: int, tick: int) -> Floats:
         """Uniformly random actions at vector step `tick`: [N, action] in [−1, 1]."""
         philox = np.random.Philox(key=[self.config.seed, _WARMUP_STREAM], counter=[0, 0, 0, tick])
-        shape = (worlds, self.layout.act_dim)
+        shape = (num_envs, self.layout.act_dim)
         return np.random.Generator(philox).uniform(-1.0, 1.0, shape).astype(np.float32)
 
     @abstractmethod

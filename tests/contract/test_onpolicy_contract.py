@@ -69,7 +69,7 @@ class CompiledEpoch:
         return learned, figures
 
     def run(self, seed: int = 5) -> tuple[OnPolicyState, Metrics]:
-        """Two epochs of learning."""
+        """Two rollouts of learning."""
         return self.step(self.step(run_key=key(seed))[0], data=1, run_key=key(seed))
 
 
@@ -102,7 +102,7 @@ def test_an_epoch_keeps_tree_shapes_and_dtypes_and_is_traced_once(method: str, c
 
 @each_method
 def test_the_same_key_gives_the_same_bits_and_another_key_others(method: str, compiled: Any) -> None:
-    """Over two epochs: a method that draws nothing itself follows its critics, which do."""
+    """Over two rollouts: a method that draws nothing itself follows its critics, which do."""
     learner = compiled(method)
     one, again, other = learner.run(), learner.run(), learner.run(6)
     assert trees_equal(one, again)
@@ -133,10 +133,10 @@ def test_a_method_learns_from_the_policy_that_played(method: str, compiled: Any)
     learner = compiled(method)
     state, _ = learner.step()
     learner.step(state, data=1)
-    policy, epoch, progress = learner.given
+    policy, rollout, progress = learner.given
     assert trees_equal(policy, state.policy)
-    np.testing.assert_allclose(probability_ratio(policy, epoch), 1.0, atol=1e-5)
-    assert float(mean_kl(policy, epoch)) == pytest.approx(0.0, abs=1e-6)
+    np.testing.assert_allclose(probability_ratio(policy, rollout), 1.0, atol=1e-5)
+    assert float(mean_kl(policy, rollout)) == pytest.approx(0.0, abs=1e-6)
     assert progress.cost_limit == pytest.approx(learner.core.config.cost_limit(EPISODE_STEPS))
 
 
@@ -187,8 +187,8 @@ def test_rates_fall_to_0_over_the_run(method: str, compiled: Any) -> None:
     learner = compiled(method)
     config = learner.core.config
 
-    def moved(epoch: int) -> dict[str, float]:
-        first = learner.start()._replace(epoch=jnp.asarray(epoch, jnp.int32))
+    def moved(rollout: int) -> dict[str, float]:
+        first = learner.start()._replace(epoch=jnp.asarray(rollout, jnp.int32))
         before, after = (learned_networks(s) for s in (first, learner.step(first)[0]))
         return {name: largest_change(before[name], after[name]) for name in before}
 
@@ -245,7 +245,7 @@ def small_learner(method: str) -> OnPolicyLearner:
 
 
 def remembered(learner: OnPolicyLearner, data: int) -> LastRows:
-    """A memory that holds an epoch, its rows in the order in which worlds are stepped."""
+    """A memory that holds a rollout, its rows in the order in which worlds are stepped."""
     batch = jax.tree.map(lambda x: np.asarray(x).reshape(STEPS * WORLDS, *x.shape[2:]), random_epoch(data))
     memory = learner.make_memory(None)
     learner.remember(memory, learner.layout.pack(*batch))

@@ -1,4 +1,4 @@
-"""What the core makes of an epoch before a method improves its policy: J_c, advantages, targets, statistics."""
+"""What the core makes of a rollout before a method improves its policy: J_c, advantages, targets, statistics."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from support.onpolicy_reference import advantages, standardised, values
 
 from statewise.core.types import Batch
 from statewise.onpolicy.core import OnPolicy, OnPolicyState
-from statewise.onpolicy.improvement import Epoch, Progress, mean_kl, probability_ratio, shuffled
+from statewise.onpolicy.improvement import Progress, Rollout, mean_kl, probability_ratio, shuffled
 
 COUNT = WORLDS * STEPS
 
 
 @pytest.fixture(scope="module")
 def core() -> OnPolicy:
-    """PPO with one gradient step on the whole epoch, which tells what its improvement was given."""
+    """PPO with one gradient step on the whole rollout, which tells what its improvement was given."""
     return recording(on_policy_core("ppo", minibatch_size=COUNT, update_epochs=1))
 
 
@@ -30,12 +30,12 @@ def learn(core: OnPolicy, state: OnPolicyState, batch: Batch) -> tuple[OnPolicyS
     return jit_epoch(core)(state, batch, key(2))
 
 
-def given(core: OnPolicy, state: OnPolicyState, batch: Batch) -> tuple[Epoch, Progress]:
+def given(core: OnPolicy, state: OnPolicyState, batch: Batch) -> tuple[Rollout, Progress]:
     return learn(core, state, batch)[1]["given"][1:]
 
 
 def later(core: OnPolicy) -> OnPolicyState:
-    """A state whose statistics have seen an epoch."""
+    """A state whose statistics have seen a rollout."""
     return learn(core, core.init(key(1)), random_epoch(7))[0]
 
 
@@ -43,7 +43,7 @@ def later(core: OnPolicy) -> OnPolicyState:
 
 
 def costs_and_ends(costs: list[tuple[int, int]], ends: list[tuple[int, int]], cut: list[tuple[int, int]]) -> Batch:
-    """An epoch with costs of 2.5 at some (step, world), terminals at others and time limits at yet others."""
+    """A rollout with costs of 2.5 at some (step, world), terminals at others and time limits at yet others."""
     cost, terminated, truncated = np.zeros((3, STEPS, WORLDS), np.float32)
     for array, places, value in ((cost, costs, 2.5), (terminated, ends, 1.0), (truncated, cut, 1.0)):
         for place in places:
@@ -71,7 +71,7 @@ def test_the_episode_cost_follows_episodes_over_epochs(core: OnPolicy) -> None:
     # World 0 ends with 2 at once and with 1 later, world 1 with 1 at the last step, world 2 with 0: both kinds count.
     assert episode_cost([(9, 0)], [(0, 0), (15, 1)], [(9, 0), (8, 2)]) == pytest.approx((2 + 1 + 1 + 0) / 4)
     np.testing.assert_array_equal(state.running, [0.0, 0.0, 0.0])
-    # None ends: the last value stands, however dear the epoch is.
+    # None ends: the last value stands, however dear the rollout is.
     assert episode_cost([(t, 2) for t in range(STEPS)], [], []) == 1.0
     assert episode_cost([], [], [(0, 2)]) == 16.0
 
@@ -88,7 +88,7 @@ def test_the_limit_is_that_of_the_configuration(core: OnPolicy) -> None:
 def test_advantages_are_standardised_and_those_of_cost_centred(core: OnPolicy) -> None:
     state, batch = later(core), costly_epoch(1)
     batch = batch._replace(cost=batch.cost.at[:, 1:].set(0.0))
-    epoch, _ = given(core, state, batch)
+    rollout, _ = given(core, state, batch)
     x, seen = reference_batch(batch), [reference_batch(random_epoch(7)).obs.reshape(COUNT, -1)]
 
     def expected(net: Any, signal: Any) -> Any:
@@ -96,14 +96,14 @@ def test_advantages_are_standardised_and_those_of_cost_centred(core: OnPolicy) -
         return advantages(signal, v, v_next, x.terminated, x.truncated, 0.99, 0.95).ravel()
 
     reward, cost = expected(state.value, x.reward), expected(state.cost_value, x.cost > 0.0)
-    np.testing.assert_allclose(epoch.advantage, (reward - reward.mean()) / reward.std(), rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(epoch.cost_advantage, cost - cost.mean(), rtol=1e-3, atol=1e-4)
-    assert float(jnp.std(epoch.advantage)) == pytest.approx(1.0, abs=1e-4)
-    assert float(jnp.std(epoch.cost_advantage)) < 0.9
+    np.testing.assert_allclose(rollout.advantage, (reward - reward.mean()) / reward.std(), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(rollout.cost_advantage, cost - cost.mean(), rtol=1e-3, atol=1e-4)
+    assert float(jnp.std(rollout.advantage)) == pytest.approx(1.0, abs=1e-4)
+    assert float(jnp.std(rollout.cost_advantage)) < 0.9
 
 
 def test_the_error_before_the_first_step_is_the_advantage(core: OnPolicy) -> None:
-    """The targets are value + advantage, so that the first loss on the whole epoch is the mean squared advantage."""
+    """The targets are value + advantage, so that the first loss on the whole rollout is the mean squared advantage."""
     state, batch = core.init(key(1)), random_epoch(1)
     _, figures = learn(core, state, batch)
     x = reference_batch(batch)
@@ -124,23 +124,23 @@ def test_what_was_played_is_what_is_learned_from(core: OnPolicy) -> None:
     assert float(jnp.max(jnp.abs(action))) > 1.0
     mean, log_std = core.moments(state.policy, state.embedding, obs)
     _, figures = learn(core, state, random_epoch(5)._replace(obs=obs, action=action))
-    policy, epoch, _ = figures["given"]
+    policy, rollout, _ = figures["given"]
     density = stats.norm.logpdf(np.asarray(action), np.asarray(mean), np.exp(np.asarray(log_std))).sum(axis=-1)
-    np.testing.assert_allclose(epoch.log_prob, density.ravel(), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(probability_ratio(policy, epoch), 1.0, atol=1e-5)
-    np.testing.assert_allclose(mean_kl(policy, epoch), 0.0, atol=1e-6)
-    np.testing.assert_array_equal(epoch.action, action.reshape(-1, DIMS.action))
+    np.testing.assert_allclose(rollout.log_prob, density.ravel(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(probability_ratio(policy, rollout), 1.0, atol=1e-5)
+    np.testing.assert_allclose(mean_kl(policy, rollout), 0.0, atol=1e-6)
+    np.testing.assert_array_equal(rollout.action, action.reshape(-1, DIMS.action))
 
 
 def test_an_epochs_own_observations_count_from_the_next_one_on(core: OnPolicy) -> None:
     batch = random_epoch(3)
     raw = np.asarray(batch.obs).reshape(-1, DIMS.obs)
     first = core.init(key(1))
-    epoch, _ = given(core, first, batch)
-    np.testing.assert_allclose(epoch.obs, raw, rtol=1e-6)
+    rollout, _ = given(core, first, batch)
+    np.testing.assert_allclose(rollout.obs, raw, rtol=1e-6)
     state, _ = learn(core, first, batch)
-    epoch, _ = given(core, state, batch)
-    np.testing.assert_allclose(epoch.obs, (raw - raw.mean(axis=0)) / raw.std(axis=0), rtol=1e-4, atol=1e-5)
+    rollout, _ = given(core, state, batch)
+    np.testing.assert_allclose(rollout.obs, (raw - raw.mean(axis=0)) / raw.std(axis=0), rtol=1e-4, atol=1e-5)
 
 
 def test_without_normalisation_observations_stay_as_they_are() -> None:

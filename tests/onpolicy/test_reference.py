@@ -1,4 +1,4 @@
-"""Whole epochs of learning against the independent NumPy reference."""
+"""Whole rollouts of learning against the independent NumPy reference."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REACHED: dict[str, Any] = {
     "crpo on cost": lambda f: f["lam"] == 1.0,
     "crpo on reward": lambda f: f["lam"] == 0.0,
 }
-"""What sets a case apart, in one of its epochs at least, by the reference's figures."""
+"""What sets a case apart, in one of its rollouts at least, by the reference's figures."""
 
 
 def settings(core: OnPolicy) -> Settings:
@@ -63,10 +63,10 @@ def reference_learner(core: OnPolicy, state: OnPolicyState) -> Learner:
     return Learner(*nets, opt, [], [], [])
 
 
-def passes(core: OnPolicy, run_key: Any, epoch: int) -> dict[str, list[Any]]:
+def passes(core: OnPolicy, run_key: Any, rollout: int) -> dict[str, list[Any]]:
     """The minibatches that an update draws, by network."""
     c, count = core.config, WORLDS * STEPS
-    key_value, key_cost, key_policy = jax.random.split(jax.random.fold_in(run_key, epoch), 3)
+    key_value, key_cost, key_policy = jax.random.split(jax.random.fold_in(run_key, rollout), 3)
     keys = {
         "value": list(jax.random.split(key_value, c.update_epochs)),
         "cost_value": list(jax.random.split(key_cost, c.update_epochs)),
@@ -81,10 +81,10 @@ def test_three_epochs_equal_the_reference(case: str) -> None:
     core = on_policy_core(method, **{"learning_rate": 3e-3, **changes})
     state, run_key = core.init(key(1)), key(2)
     expected, figures_by_epoch = reference_learner(core, state), []
-    for epoch in range(3):
-        batch = costly_epoch(epoch)
+    for rollout in range(3):
+        batch = costly_epoch(rollout)
         state, figures = jit_epoch(core)(state, batch, run_key)
-        expected, wanted = learn(expected, reference_batch(batch), passes(core, run_key, epoch), settings(core))
+        expected, wanted = learn(expected, reference_batch(batch), passes(core, run_key, rollout), settings(core))
         figures_by_epoch.append(wanted)
         for name in wanted.keys() - {"steps", "bounded"}:
             np.testing.assert_allclose(figures[name], wanted[name], rtol=1e-3, atol=1e-4, err_msg=name)
@@ -95,7 +95,7 @@ def test_three_epochs_equal_the_reference(case: str) -> None:
         }
         for name, nets in pairs.items():
             for actual, array in zip(*nets, strict=True):
-                np.testing.assert_allclose(actual, array, rtol=1e-4, atol=5e-5, err_msg=f"{name} in epoch {epoch}")
+                np.testing.assert_allclose(actual, array, rtol=1e-4, atol=5e-5, err_msg=f"{name} in rollout {rollout}")
     assert any(REACHED[case](f) for f in figures_by_epoch)
     assert int(state.step) == sum(f["steps"] for f in figures_by_epoch)
     assert int(state.epoch) == 3

@@ -30,7 +30,7 @@ TINY: dict[str, Any] = {
     "eval_envs": 2,
     "checkpoint_interval": 64,
 }
-"""Three epochs of 32 steps of two worlds; episodes of 20 steps end within an epoch and span two."""
+"""Three rollouts of 32 steps of two worlds; episodes of 20 steps end within a rollout and span two."""
 
 OBS = np.random.default_rng(0).normal(size=(50, 2))
 
@@ -105,7 +105,7 @@ def test_the_training_cost_of_the_learner_is_that_of_the_rows(method: str, train
 
 @each_method
 def test_a_run_that_is_stopped_twice_goes_on_to_the_same_bytes(method: str, trained: Any, tmp_path: Path) -> None:
-    """In the second epoch, where this agent goes on, and in the third, where one that is loaded does."""
+    """In the second rollout, where this agent goes on, and in the third, where one that is loaded does."""
     begun = Agent(method, stretched, root=tmp_path, **TINY)
     for step in (64, 128):
         with pytest.raises(Stopped):

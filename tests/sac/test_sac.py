@@ -163,7 +163,7 @@ def test_describe_gives_the_figures_of_the_batch() -> None:
     sac = small_sac("sac-alam")
     state = sac.init(key(1))
     lam, f = (np.asarray(x) for x in sac.risk(state, batch.obs, key(2)))
-    # With the tolerance at the median of F̂, half of the states are beyond it, whatever the key of the K actions.
+    # With the threshold at the median of F̂, half of the states are beyond it, whatever the key of the K actions.
     sac = small_sac("sac-alam", cost_threshold=float(np.median(f)))
     figures = sac.describe(state, batch, key(2))
     expected = {"lam": lam.mean(), "lam_max": lam.max(), "lam_q50": np.median(lam), "lam_q10": np.quantile(lam, 0.1)}

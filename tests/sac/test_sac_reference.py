@@ -57,7 +57,7 @@ def test_two_updates_equal_the_reference(case: str) -> None:
     settings = Settings(
         gamma=c.gamma,
         tau=c.tau,
-        tolerance=c.tolerance,
+        threshold=c.threshold,
         target_entropy=-2.0 if c.target_entropy is None else c.target_entropy,
         penalty_slope=penalty_slope(method, rho),
         reward_twins=c.reward_twins,

@@ -78,7 +78,7 @@ class Settings(NamedTuple):
 
     gamma: float
     tau: float
-    tolerance: float
+    threshold: float
     target_entropy: float
     penalty_slope: Any
     reward_twins: str = "min"
@@ -180,7 +180,7 @@ def update(
     d_logp[0] = alpha / (size * c.unit)
     d_action[0] = -action_gradient(q, batch.obs, action[0], c.reward_twins)[1] / (size * c.unit)
     samples = [action_gradient(qc, batch.obs, a, c.cost_twins) for a in action]
-    g = np.mean([value for value, _ in samples], axis=0) - c.tolerance
+    g = np.mean([value for value, _ in samples], axis=0) - c.threshold
     slope = c.penalty_slope(lam, g) / (size * len(action))
     d_action += slope[:, None] * np.stack([gradient for _, gradient in samples])
     grads = sample_backward(s.policy, action, saved, d_action, d_logp)

@@ -1,4 +1,4 @@
-"""Small on-policy learners and epochs for the tests of their core."""
+"""Small on-policy learners and rollouts for the tests of their core."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SMALL: dict[str, Any] = {
 
 
 def on_policy_config(method: str, **changes: Any) -> OnPolicyConfig:
-    """A method's configuration with `SMALL` and then `changes` put in; four epochs of 16 steps of three worlds."""
+    """A method's configuration with `SMALL` and then `changes` put in; four rollouts of 16 steps of three worlds."""
     config = METHODS[method].config
     assert issubclass(config, OnPolicyConfig)
     return config.from_dict({**SMALL, **changes})
@@ -59,17 +59,17 @@ def jit_epoch(core: OnPolicy) -> Any:
 
 
 def recording(core: OnPolicy) -> OnPolicy:
-    """The core, whose figures also hold what its improvement was given: policy, epoch and progress."""
+    """The core, whose figures also hold what its improvement was given: policy, rollout and progress."""
 
-    def improve(state: Any, policy: Any, epoch: Any, progress: Any, key: Any) -> Any:
-        *learned, metrics = core.improvement.improve(state, policy, epoch, progress, key)
-        return *learned, {**metrics, "given": (policy, epoch, progress)}
+    def improve(state: Any, policy: Any, rollout: Any, progress: Any, key: Any) -> Any:
+        *learned, metrics = core.improvement.improve(state, policy, rollout, progress, key)
+        return *learned, {**metrics, "given": (policy, rollout, progress)}
 
     return dataclasses.replace(core, improvement=core.improvement._replace(improve=improve))
 
 
 def random_epoch(seed: int) -> Batch:
-    """An epoch [T, N] with all kinds of rows: costs, terminals, time limits, and actions beyond ±1."""
+    """A rollout [T, N] with all kinds of rows: costs, terminals, time limits, and actions beyond ±1."""
     rng = np.random.default_rng(seed + 1000)
     batch = random_batch(seed, STEPS, WORLDS)
     truncated = (1.0 - batch.terminated) * (rng.random((STEPS, WORLDS)) < 0.1)
@@ -78,7 +78,7 @@ def random_epoch(seed: int) -> Batch:
 
 
 def costly_epoch(seed: int) -> Batch:
-    """An epoch whose costs are 2.5, so that binary costs are others."""
+    """A rollout whose costs are 2.5, so that binary costs are others."""
     batch = random_epoch(seed)
     return batch._replace(cost=2.5 * batch.cost)
 

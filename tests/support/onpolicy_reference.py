@@ -94,7 +94,7 @@ def advantages(
 
 
 def episode_costs(costs: list[Array], ends: list[Array], before: float) -> float:
-    """J_c after epochs of costs and ends [T, N]: the mean over episodes that ended in the last one, or `before`."""
+    """J_c after rollouts of costs and ends [T, N]: the mean over episodes that ended in the last one, or `before`."""
     ended = []
     cost, over = np.concatenate(costs), np.concatenate(ends) > 0.0
     last = len(cost) - len(costs[-1])
@@ -133,8 +133,8 @@ def fit_critic(
 # --- policies ----------------------------------------------------------------------------------------------------
 
 
-class Epoch(NamedTuple):
-    """Steps of an epoch [B], and the policy that played them."""
+class Rollout(NamedTuple):
+    """Steps of a rollout [B], and the policy that played them."""
 
     obs: Array
     action: Array
@@ -144,8 +144,8 @@ class Epoch(NamedTuple):
     advantage: Array
     cost_advantage: Array
 
-    def rows(self, index: Any) -> Epoch:
-        return Epoch(*(x if name == "log_std" else x[index] for name, x in zip(self._fields, self, strict=True)))
+    def rows(self, index: Any) -> Rollout:
+        return Rollout(*(x if name == "log_std" else x[index] for name, x in zip(self._fields, self, strict=True)))
 
 
 def log_density(mean: Array, log_std: Array, action: Array) -> Array:
@@ -153,25 +153,25 @@ def log_density(mean: Array, log_std: Array, action: Array) -> Array:
     return np.sum(-((action - mean) ** 2) / (2.0 * variance) - 0.5 * np.log(2.0 * np.pi * variance), axis=-1)
 
 
-def ratios(policy: Net, epoch: Epoch) -> Array:
-    mean = mlp(policy[:-1], epoch.obs)[0]
-    return np.exp(log_density(mean, policy[-1], epoch.action) - epoch.log_prob)
+def ratios(policy: Net, rollout: Rollout) -> Array:
+    mean = mlp(policy[:-1], rollout.obs)[0]
+    return np.exp(log_density(mean, policy[-1], rollout.action) - rollout.log_prob)
 
 
-def ratio_gradient(policy: Net, epoch: Epoch, d_ratio: Array) -> Net:
+def ratio_gradient(policy: Net, rollout: Rollout, d_ratio: Array) -> Net:
     """Gradient of the policy from that of the probability ratios [B]."""
-    mean, inputs = mlp(policy[:-1], epoch.obs)
-    d_log = (d_ratio * ratios(policy, epoch))[:, None]
+    mean, inputs = mlp(policy[:-1], rollout.obs)
+    d_log = (d_ratio * ratios(policy, rollout))[:, None]
     std = np.exp(policy[-1])
-    z = (epoch.action - mean) / std
+    z = (rollout.action - mean) / std
     return [*mlp_backward(policy[:-1], inputs, d_log * z / std), np.sum(d_log * (z**2 - 1.0), axis=0)]
 
 
-def mean_distance(policy: Net, epoch: Epoch) -> float:
+def mean_distance(policy: Net, rollout: Rollout) -> float:
     """E[KL(played ‖ policy)]."""
-    mean = mlp(policy[:-1], epoch.obs)[0]
-    old, new = np.exp(epoch.log_std), np.exp(policy[-1])
-    each = np.log(new / old) + (old**2 + (epoch.mean - mean) ** 2) / (2.0 * new**2) - 0.5
+    mean = mlp(policy[:-1], rollout.obs)[0]
+    old, new = np.exp(rollout.log_std), np.exp(policy[-1])
+    each = np.log(new / old) + (old**2 + (rollout.mean - mean) ** 2) / (2.0 * new**2) - 0.5
     return float(np.mean(np.sum(each, axis=1)))
 
 
@@ -198,66 +198,66 @@ def surrogate(ratio: Array, advantage: Array, clip: float, pick: Any) -> tuple[f
     return float(np.mean(picked)), np.where(picked == free, advantage, 0.0) / len(ratio)
 
 
-def proximal_loss(ratio: Array, epoch: Epoch, excess: float, s: Settings) -> tuple[float, Array, float]:
+def proximal_loss(ratio: Array, rollout: Rollout, excess: float, s: Settings) -> tuple[float, Array, float]:
     """Loss of PPO or P3O, its slope in the ratios [B], and λ."""
-    gain, slope = surrogate(ratio, epoch.advantage, s.clip, np.minimum)
+    gain, slope = surrogate(ratio, rollout.advantage, s.clip, np.minimum)
     if s.kappa is None:
         return -gain, -slope, 0.0
-    rise, rise_slope = surrogate(ratio, epoch.cost_advantage, s.clip, np.maximum)
+    rise, rise_slope = surrogate(ratio, rollout.cost_advantage, s.clip, np.maximum)
     hinge = rise + (1.0 - s.gamma) * excess
     lam = s.kappa if hinge > 0.0 else 0.0
     return lam * hinge - gain, lam * rise_slope - slope, lam
 
 
 def proximal(
-    policy: Net, opt: Adam, epoch: Epoch, passes: list[Any], excess: float, rate: float, s: Settings
+    policy: Net, opt: Adam, rollout: Rollout, passes: list[Any], excess: float, rate: float, s: Settings
 ) -> tuple[Net, Adam, dict[str, float]]:
     """Passes of gradient steps until the policy is beyond `target_kl`; also the share of ratios beyond the clip."""
     steps, means = 0, np.zeros(2)
     for indices in passes:
-        if mean_distance(policy, epoch) > s.target_kl:
+        if mean_distance(policy, rollout) > s.target_kl:
             break
         last = []
         for i in indices:
-            rows = epoch.rows(i)
+            rows = rollout.rows(i)
             loss, slope, lam = proximal_loss(ratios(policy, rows), rows, excess, s)
             policy, opt = opt.step(policy, ratio_gradient(policy, rows, slope), rate)
             last.append((loss, lam))
         steps, means = steps + len(indices), np.mean(last, axis=0)
-    kl, bounded = mean_distance(policy, epoch), np.mean(np.abs(ratios(policy, epoch) - 1.0) > s.clip)
+    kl, bounded = mean_distance(policy, rollout), np.mean(np.abs(ratios(policy, rollout) - 1.0) > s.clip)
     figures = {"actor_loss": means[0], "lam": means[1], "update_kl": kl, "steps": steps, "bounded": bounded}
     return policy, opt, figures
 
 
-def fisher(policy: Net, epoch: Epoch) -> Array:
+def fisher(policy: Net, rollout: Rollout) -> Array:
     """E[Jᵀ diag(1/σ²) J] of the means, from one backward pass each, and 2 for every log-standard deviation."""
-    _, inputs = mlp(policy[:-1], epoch.obs)
+    _, inputs = mlp(policy[:-1], rollout.obs)
     blocks = []
-    for dim in range(epoch.mean.shape[1]):
-        for b in range(len(epoch.obs)):
-            d_out = np.zeros((1, epoch.mean.shape[1]))
+    for dim in range(rollout.mean.shape[1]):
+        for b in range(len(rollout.obs)):
+            d_out = np.zeros((1, rollout.mean.shape[1]))
             d_out[0, dim] = np.exp(-policy[-1][dim])
             blocks.append(flat(mlp_backward(policy[:-1], [x[b : b + 1] for x in inputs], d_out)))
     jacobian = np.array(blocks)
-    size, actions = jacobian.shape[1], epoch.mean.shape[1]
+    size, actions = jacobian.shape[1], rollout.mean.shape[1]
     matrix = np.zeros((size + actions, size + actions))
-    matrix[:size, :size] = jacobian.T @ jacobian / len(epoch.obs)
+    matrix[:size, :size] = jacobian.T @ jacobian / len(rollout.obs)
     matrix[size:, size:] = 2.0 * np.eye(actions)
     return matrix
 
 
-def trust_region(policy: Net, epoch: Epoch, episode_cost: float, s: Settings) -> tuple[Net, dict[str, float]]:
+def trust_region(policy: Net, rollout: Rollout, episode_cost: float, s: Settings) -> tuple[Net, dict[str, float]]:
     """CRPO's step: the damped natural gradient of reward or −cost, solved exactly, at the first length that works."""
     on_reward = episode_cost <= s.cost_limit + s.slack * s.cost_limit
-    advantage = epoch.advantage if on_reward else -epoch.cost_advantage
-    slope = flat(ratio_gradient(policy, epoch, advantage / len(advantage)))
-    matrix = fisher(policy, epoch) + s.damping * np.eye(len(slope))
+    advantage = rollout.advantage if on_reward else -rollout.cost_advantage
+    slope = flat(ratio_gradient(policy, rollout, advantage / len(advantage)))
+    matrix = fisher(policy, rollout) + s.damping * np.eye(len(slope))
     direction = np.linalg.solve(matrix, slope)
     full = np.sqrt(2.0 * s.target_kl / (slope @ direction)) * direction
     before = np.mean(advantage)
     for share in 0.8 ** np.arange(15):
         new = list(unflat(flat(policy) + share * full, policy))
-        gain, kl = float(np.mean(ratios(new, epoch) * advantage)), mean_distance(new, epoch)
+        gain, kl = float(np.mean(ratios(new, rollout) * advantage)), mean_distance(new, rollout)
         if gain >= before and kl <= s.target_kl:
             return new, {"actor_loss": -gain, "lam": float(not on_reward), "update_kl": kl, "steps": 1}
     raise AssertionError("no length of the reference's step works")
@@ -273,7 +273,7 @@ def unflat(vector: Array, like: Net) -> Iterator[Array]:
         yield head.reshape(array.shape)
 
 
-# --- a whole epoch -----------------------------------------------------------------------------------------------
+# --- a whole rollout ---------------------------------------------------------------------------------------------
 
 
 class Learner(NamedTuple):
@@ -290,7 +290,7 @@ class Learner(NamedTuple):
 
 
 def learn(s: Learner, batch: Any, passes: dict[str, list[Any]], c: Settings) -> tuple[Learner, dict[str, float]]:
-    """Learn from an epoch [T, N]; passes: indices of the minibatches, by network."""
+    """Learn from a rollout [T, N]; passes: indices of the minibatches, by network."""
     rate = c.rate * max(1.0 - len(s.seen) / c.total_epochs, 0.0)
     cost = (batch.cost > 0.0).astype(float) if c.binary_cost else batch.cost
     costs, ends = [*s.costs, cost], [*s.ends, batch.terminated + batch.truncated]
@@ -306,7 +306,7 @@ def learn(s: Learner, batch: Any, passes: dict[str, list[Any]], c: Settings) -> 
     flat_obs = obs.reshape(-1, obs.shape[-1])
     action = batch.action.reshape(-1, batch.action.shape[-1])
     mean, log_std = mlp(s.policy[:-1], flat_obs)[0], s.policy[-1]
-    epoch = Epoch(
+    rollout = Rollout(
         obs=flat_obs,
         action=action,
         mean=mean,
@@ -321,10 +321,10 @@ def learn(s: Learner, batch: Any, passes: dict[str, list[Any]], c: Settings) -> 
         s.cost_value, opt["cost_value"], flat_obs, (vc + ac).ravel(), passes["cost_value"], rate
     )
     if c.damping:
-        policy, figures = trust_region(s.policy, epoch, episode_cost, c)
+        policy, figures = trust_region(s.policy, rollout, episode_cost, c)
     else:
         excess = episode_cost - c.cost_limit
-        policy, opt["policy"], figures = proximal(s.policy, opt["policy"], epoch, passes["policy"], excess, rate, c)
+        policy, opt["policy"], figures = proximal(s.policy, opt["policy"], rollout, passes["policy"], excess, rate, c)
     seen = [*s.seen, batch.obs.reshape(-1, obs.shape[-1])]
     figures |= {"q_loss": q_loss, "qc_loss": qc_loss, "q": float(v.mean()), "qc": float(vc.mean())}
     figures |= {"episode_cost": episode_cost, "entropy": float(np.sum(policy[-1] + 0.5 * np.log(2 * np.pi * np.e)))}

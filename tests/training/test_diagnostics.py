@@ -43,7 +43,7 @@ def learner() -> Any:
 
 
 def test_the_first_evaluation_has_quantiles_and_no_changes() -> None:
-    figures = Probe(learner(), OBS).figures()
+    figures = Probe(learner(), OBS).metrics()
     assert figures["probe_lam"] == figures["probe_lam_q50"] == 1.0
     assert figures["probe_lam_q10"] == pytest.approx(0.2)
     assert figures["probe_lam_max"] == 2.0
@@ -54,15 +54,15 @@ def test_the_first_evaluation_has_quantiles_and_no_changes() -> None:
 def test_later_ones_have_changes_since_the_one_before_across_a_save_too() -> None:
     fake = learner()
     probe = Probe(fake, OBS)
-    probe.figures()
+    probe.metrics()
     again = Probe(fake, OBS)
     again.load(probe.arrays())
     fake.lam = np.array([0.5, 1.0, 3.0])
     fake.mean = np.full((3, 1), 0.2)
-    figures = again.figures()
+    figures = again.metrics()
     assert figures["probe_lam_change"] == pytest.approx(0.5)
     assert figures["policy_kl"] == pytest.approx(0.5 * 0.2**2)
-    assert again.figures()["probe_lam_change"] == 0.0
+    assert again.metrics()["probe_lam_change"] == 0.0
 
 
 def played(rewards: list[list[float]], ends: dict[int, str]) -> Experience:
@@ -86,14 +86,14 @@ def played(rewards: list[list[float]], ends: dict[int, str]) -> Experience:
 )
 def test_bias_is_the_critic_minus_what_came(ends: dict[int, str], came: float, f_came: float) -> None:
     """Rewards 1, 2, 4 at γ = 1/2; only the first step is looked at, as neighbours are skipped."""
-    figures = played([[1.0], [2.0], [4.0]], ends).figures(learner())
+    figures = played([[1.0], [2.0], [4.0]], ends).metrics(learner())
     assert figures["q_bias"] == pytest.approx(10.0 - came)
     assert figures["f_bias"] == pytest.approx(20.0 - f_came)
 
 
 def test_critics_are_asked_in_chunks_of_one_size() -> None:
     fake = learner()
-    played([[float(t)] for t in range(3 * PROBE_STATES)], {}).figures(fake)
+    played([[float(t)] for t in range(3 * PROBE_STATES)], {}).metrics(fake)
     assert set(fake.asked) == {PROBE_STATES}
 
 

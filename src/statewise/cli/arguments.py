@@ -84,7 +84,7 @@ class Evaluate:
     checkpoint: Literal["latest", "best"] = "latest"
     """Which checkpoint of the run folder."""
     video: Annotated[Path | None, arg(metavar="FILE.mp4|FILE.gif")] = None
-    """Film world 0."""
+    """Film environment 0."""
     camera: Literal["track", "top"] | None = None
     """Of the film: behind the robot, or from above (navigation tasks)."""
     show_lidar: bool = False

@@ -1,4 +1,4 @@
-"""On-policy methods: PPO, and P3O and CRPO on its worlds, networks and estimates."""
+"""On-policy methods: PPO, and P3O and CRPO on its environments, networks and estimates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class OnPolicyConfig(RunConfig):
     """What the on-policy methods share. The paper gives none of their settings; these are common public practice."""
 
     epoch_steps: Count = 20_000
-    """Environment steps of an epoch, over all worlds, that one policy plays; a multiple of num_envs."""
+    """Environment steps of a rollout, over all environments, that one policy plays; a multiple of num_envs."""
     hidden: tuple[int, ...] = (64, 64)
     """Units of each hidden layer, tanh."""
     gae_lambda: Fraction = 0.95
@@ -21,7 +21,7 @@ class OnPolicyConfig(RunConfig):
     learning_rate: Positive = 3e-4
     """Of policy and critics, by Adam, falling linearly to 0 over the run."""
     update_epochs: Count = 10
-    """Passes over an epoch's steps in learning from them."""
+    """Passes over a rollout's steps in learning from them."""
     minibatch_size: Count = 64
     """Steps per gradient step; what is left over in a pass is left out."""
     grad_clip: Positive = 40.0
@@ -42,7 +42,7 @@ class OnPolicyConfig(RunConfig):
 
     @property
     def block_env_steps(self) -> int:
-        """Environment steps of an epoch."""
+        """Environment steps of a rollout."""
         return self.epoch_steps
 
     @property
@@ -57,7 +57,7 @@ class OnPolicyConfig(RunConfig):
 
     @property
     def total_epochs(self) -> int:
-        """Epochs of the whole run; total_steps is rounded up to whole epochs."""
+        """Epochs of the whole run; total_steps is rounded up to whole rollouts."""
         return -(-self.total_steps // self.epoch_steps)
 
     def cost_limit(self, episode_steps: int) -> float:

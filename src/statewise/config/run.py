@@ -57,15 +57,15 @@ class RunConfig:
     total_steps: Count = 4_000_000
     """Environment steps of the whole run (Table I)."""
     num_envs: Count = 8
-    """Worlds stepped side by side. The paper is silent."""
+    """Environments stepped side by side. The paper is silent."""
     threads: Whole = 0
-    """Threads that step the worlds; 0 takes what the machine has, a larger number is capped to that."""
+    """Threads that step the environments; 0 takes what the machine has, a larger number is capped to that."""
     eval_interval: Count = 20_000
     """Environment steps between evaluations."""
     eval_envs: Count = 5
-    """Worlds of an evaluation; each has its own fixed seed."""
+    """Environments of an evaluation; each has its own fixed seed."""
     eval_episodes: Count = 1
-    """Episodes that each evaluation world plays with the deterministic policy."""
+    """Episodes that each evaluation environment plays with the deterministic policy."""
     checkpoint_interval: Count = 20_000
     """Environment steps between checkpoints."""
     checkpoints_kept: Count = 2
@@ -108,13 +108,13 @@ class RunConfig:
             raise ValueError("hidden: () is empty; name at least one layer, such as (256, 256)")
 
     @property
-    def tolerance(self) -> float:
+    def threshold(self) -> float:
         """The value of d: `cost_threshold`, or its default."""
         return 0.1 if self.cost_threshold is None else self.cost_threshold
 
     def cost_limit(self, episode_steps: int) -> float:
         """What d, a discounted cost, allows an episode of that many steps to cost: d(1 − γ)H."""
-        return max(self.tolerance, 0.0) * (1.0 - self.gamma) * episode_steps
+        return max(self.threshold, 0.0) * (1.0 - self.gamma) * episode_steps
 
     @property
     def block_env_steps(self) -> int:

@@ -19,7 +19,7 @@ class SacConfig(RunConfig):
     update_ratio: Positive = 0.5
     """Gradient steps per environment step. The paper is silent."""
     block_length: Count = 16
-    """Steps of all worlds between two blocks of gradient steps; the policy is constant meanwhile."""
+    """Steps of all environments between two blocks of gradient steps; the policy is constant meanwhile."""
     replay_capacity: Count = 2_000_000
     """Transitions kept for replay (Table I)."""
     batch_size: Count = 256
@@ -92,11 +92,11 @@ class SacConfig(RunConfig):
         return max(1, learning * self.block_updates)
 
     @property
-    def tolerance(self) -> float:
+    def threshold(self) -> float:
         """The value of d: `cost_threshold`, or its default for the feasibility function."""
         if self.cost_threshold is None and self.feasibility == "hjr":
             return 0.0
-        return super().tolerance
+        return super().threshold
 
     @property
     def examples_per_step(self) -> float:

@@ -64,8 +64,8 @@ EVALUATION: tuple[Column, ...] = (
     Column("policy_kl", "KL there between the policy of the evaluation before and this one"),
     Column("q_bias", "reward critic minus Monte Carlo over the evaluation; SAC's critic adds its entropy bonus"),
     Column("f_bias", "cost critic minus Monte Carlo of its own target over the evaluation"),
-    Column("episode_cost", "J_c, mean training cost of the episodes that ended in the last epoch with any"),
-    Column("update_kl", "KL between the policy that played an epoch and the one learned from it"),
+    Column("episode_cost", "J_c, mean training cost of the episodes that ended in the last rollout with any"),
+    Column("update_kl", "KL between the policy that played a rollout and the one learned from it"),
 )
 """Of every method: what evaluations add, and the figures of on-policy rollouts."""
 

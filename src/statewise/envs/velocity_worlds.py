@@ -49,7 +49,7 @@ def load_model(file: str) -> mujoco.MjModel:
         model.geom_margin *= 0.5
     if version >= (3, 17):
         # The solver stops relative to the trace of the inertia matrix since 3.17, which is too early for 1e-8.
-        model.opt.tolerance = 1e-12
+        model.opt.threshold = 1e-12
     return model
 
 

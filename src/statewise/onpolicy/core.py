@@ -1,4 +1,4 @@
-"""The on-policy core: one policy plays an epoch, critics of reward and cost are fitted to it, a method improves it.
+"""The on-policy core: one policy plays a rollout, critics of reward and cost are fitted to it, a method improves it.
 
 One update, in this order: J_c, advantages under the critics that stand, critics, policy, statistics of observations.
 """
@@ -20,15 +20,15 @@ from statewise.core.ops.advantages import gae
 from statewise.core.ops.surrogates import gaussian_log_prob
 from statewise.core.optimizer import clipped_adam, descend, linear_to_zero
 from statewise.core.types import Array, Batch, Dims, Key, Metrics
-from statewise.onpolicy.improvement import Epoch, GaussianPolicy, Improvement, Progress, moments, shuffled
+from statewise.onpolicy.improvement import GaussianPolicy, Improvement, Progress, Rollout, moments, shuffled
 
 
 class OnPolicyState(NamedTuple):
     """Everything that learning changes.
 
-    step: gradient steps of the policy; epoch: epochs learned from; running [N]: cost of the episodes that are under
-    way; episode_cost: J_c, the mean cost of the episodes that ended in the last epoch in which any did; lam: the cost's
-    weight in the last improvement.
+    step: gradient steps of the policy; epoch: rollouts learned from; running [N]: cost of the episodes that are under
+    way; episode_cost: J_c, the mean cost of the episodes that ended in the last rollout in which any did; lam: the
+    cost's weight in the last improvement.
     """
 
     step: Array
@@ -124,19 +124,19 @@ class OnPolicy:
     # --- learning ------------------------------------------------------------------------------------------------
 
     def update(self, state: OnPolicyState, batch: Batch, key: Key) -> tuple[OnPolicyState, Metrics]:
-        """Learn from an epoch, [T, N] with T in the order of time; returns scalar figures."""
+        """Learn from a rollout, [T, N] with T in the order of time; returns scalar figures."""
         key_value, key_cost, key_policy = jax.random.split(jax.random.fold_in(key, state.epoch), 3)
         embedding = self.embed.observe(state.embedding, batch.obs.reshape(-1, self.dims.obs))
         batch = self._prepare(state.embedding, batch)
         state = self._count_costs(state, batch)
         value, advantage = self._estimate(state.value, batch, batch.reward)
         cost_value, cost_advantage = self._estimate(state.cost_value, batch, batch.cost)
-        epoch = self._epoch(state.policy, batch, advantage, cost_advantage)
-        state, q_loss = self._fit(state, "value", epoch.obs, (value + advantage).ravel(), key_value)
-        state, qc_loss = self._fit(state, "cost_value", epoch.obs, (cost_value + cost_advantage).ravel(), key_cost)
+        rollout = self._rollout(state.policy, batch, advantage, cost_advantage)
+        state, q_loss = self._fit(state, "value", rollout.obs, (value + advantage).ravel(), key_value)
+        state, qc_loss = self._fit(state, "cost_value", rollout.obs, (cost_value + cost_advantage).ravel(), key_cost)
         progress = Progress(state.epoch, state.episode_cost, self.cost_limit)
         inner, policy, lam, metrics = self.improvement.improve(
-            state.improvement, state.policy, epoch, progress, key_policy
+            state.improvement, state.policy, rollout, progress, key_policy
         )
         taken = metrics.pop("gradient_steps")
         state = state._replace(policy=policy, improvement=inner, lam=lam, embedding=embedding)
@@ -152,12 +152,12 @@ class OnPolicy:
             "qc": jnp.mean(f),
             "f": jnp.mean(f),
             "f_q90": jnp.quantile(f, 0.9),
-            "unsafe_fraction": jnp.mean((f > self.config.tolerance).astype(f.dtype)),
+            "unsafe_fraction": jnp.mean((f > self.config.threshold).astype(f.dtype)),
             "lam": lam,
         }
 
     def _count_costs(self, state: OnPolicyState, batch: Batch) -> OnPolicyState:
-        """J_c from the episodes that end in the epoch; where none does, the last value stands."""
+        """J_c from the episodes that end in the rollout; where none does, the last value stands."""
 
         def step(running: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
             cost, done = now
@@ -176,11 +176,11 @@ class OnPolicy:
         ends = batch.terminated, batch.truncated
         return value, gae(signal, value, next_value, *ends, self.config.gamma, self.config.gae_lambda)
 
-    def _epoch(self, policy: GaussianPolicy, batch: Batch, advantage: Array, cost_advantage: Array) -> Epoch:
+    def _rollout(self, policy: GaussianPolicy, batch: Batch, advantage: Array, cost_advantage: Array) -> Rollout:
         obs = batch.obs.reshape(-1, self.embed.dim)
         action = batch.action.reshape(-1, self.dims.action)
         mean, log_std = moments(policy, obs)
-        return Epoch(
+        return Rollout(
             obs=obs,
             action=action,
             mean=mean,

@@ -20,8 +20,8 @@ class GaussianPolicy(NamedTuple):
     log_std: Array
 
 
-class Epoch(NamedTuple):
-    """The steps of an epoch, flat, as a policy's improvement takes them: [B, obs], [B, action], the others [B].
+class Rollout(NamedTuple):
+    """The steps of a rollout, flat, as a policy's improvement takes them: [B, obs], [B, action], the others [B].
 
     mean, log_std [B, action] and log_prob are of the policy that played; advantage is standardised, cost_advantage
     centred.
@@ -37,7 +37,7 @@ class Epoch(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Where a run stands: epochs done, J_c of the episodes that ended last, and the limit d_ep on it."""
+    """Where a run stands: rollouts done, J_c of the episodes that ended last, and the limit d_ep on it."""
 
     epoch: Array
     episode_cost: Array
@@ -48,13 +48,13 @@ class Improvement(NamedTuple):
     """Everything in which one on-policy method differs from another.
 
     init(policy) -> state: any pytree of arrays, such as an optimizer's.
-    improve(state, policy, epoch, progress, key) -> (state, policy, λ, metrics): learn from one epoch; λ is the weight
-    that the cost had beside the reward; its metrics' names are columns of the run's metrics, gradient_steps the number
-    of steps taken.
+    improve(state, policy, rollout, progress, key) -> (state, policy, λ, metrics): learn from one rollout; λ is the
+    weight that the cost had beside the reward; its metrics' names are columns of the run's metrics, gradient_steps the
+    number of steps taken.
     """
 
     init: Callable[[GaussianPolicy], Any]
-    improve: Callable[[Any, GaussianPolicy, Epoch, Progress, Key], tuple[Any, GaussianPolicy, Array, Metrics]]
+    improve: Callable[[Any, GaussianPolicy, Rollout, Progress, Key], tuple[Any, GaussianPolicy, Array, Metrics]]
 
 
 def moments(policy: GaussianPolicy, obs: Array) -> tuple[Array, Array]:
@@ -63,14 +63,14 @@ def moments(policy: GaussianPolicy, obs: Array) -> tuple[Array, Array]:
     return mean, jnp.broadcast_to(policy.log_std, mean.shape)
 
 
-def probability_ratio(policy: GaussianPolicy, epoch: Epoch) -> Array:
+def probability_ratio(policy: GaussianPolicy, rollout: Rollout) -> Array:
     """π(a|x) under `policy` over that under the policy that played: [B]."""
-    return jnp.exp(gaussian_log_prob(*moments(policy, epoch.obs), epoch.action) - epoch.log_prob)
+    return jnp.exp(gaussian_log_prob(*moments(policy, rollout.obs), rollout.action) - rollout.log_prob)
 
 
-def mean_kl(policy: GaussianPolicy, epoch: Epoch) -> Array:
-    """E[KL(the policy that played ‖ policy)] over the epoch's states."""
-    return jnp.mean(gaussian_kl(epoch.mean, epoch.log_std, *moments(policy, epoch.obs)))
+def mean_kl(policy: GaussianPolicy, rollout: Rollout) -> Array:
+    """E[KL(the policy that played ‖ policy)] over the rollout's states."""
+    return jnp.mean(gaussian_kl(rollout.mean, rollout.log_std, *moments(policy, rollout.obs)))
 
 
 def shuffled(key: Key, count: int, size: int) -> Array:

@@ -1,4 +1,4 @@
-"""The learner of the on-policy methods: it learns from an epoch, and then forgets it."""
+"""The learner of the on-policy methods: it learns from a rollout, and then forgets it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from statewise.onpolicy.core import OnPolicy, OnPolicyState
 
 
 class LastRows:
-    """A memory of the rows that were added last; a run resumes between epochs, when they have been learned from."""
+    """A memory of the rows that were added last; a run resumes between rollouts, when they have been learned from."""
 
     def __init__(self, width: int) -> None:
         self.count = 0
@@ -36,7 +36,7 @@ class LastRows:
 
 
 class OnPolicyLearner(Learner[OnPolicyConfig, LastRows]):
-    """PPO and what is built on it, compiled: one call learns from a whole epoch."""
+    """PPO and what is built on it, compiled: one call learns from a whole rollout."""
 
     state: OnPolicyState
 
@@ -46,7 +46,7 @@ class OnPolicyLearner(Learner[OnPolicyConfig, LastRows]):
         self._update = jax.jit(self._update_rows, donate_argnums=0)
 
     def make_memory(self, path: Path | None) -> LastRows:
-        """A memory of one epoch, which needs no file."""
+        """A memory of one rollout, which needs no file."""
         del path
         return LastRows(self.layout.width)
 
@@ -55,7 +55,7 @@ class OnPolicyLearner(Learner[OnPolicyConfig, LastRows]):
         self.state = self.state._replace(running=jax.numpy.zeros_like(self.state.running))
 
     def learn(self, memory: LastRows) -> dict[str, float]:
-        """All passes over the epoch in the memory; returns its figures by column of the metrics."""
+        """All passes over the rollout in the memory; returns its figures by column of the metrics."""
         self.state, figures = self._update(self.state, memory.rows, self.keys.learn)
         host = jax.device_get(figures)
         require_finite(host, self.gradient_step)

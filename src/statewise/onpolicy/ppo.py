@@ -1,4 +1,4 @@
-"""PPO: passes over an epoch with the clipped surrogate, ended by the distance to the policy that played."""
+"""PPO: passes over a rollout with the clipped surrogate, ended by the distance to the policy that played."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from statewise.core.ops.surrogates import clipped_reward
 from statewise.core.optimizer import clipped_adam, descend, linear_to_zero
 from statewise.core.types import Array, Key, Metrics
 from statewise.onpolicy.improvement import (
-    Epoch,
     GaussianPolicy,
     Improvement,
     Progress,
+    Rollout,
     mean_kl,
     probability_ratio,
     shuffled,
 )
 
-Loss = Callable[[Array, Epoch, Progress], tuple[Array, Array]]
+Loss = Callable[[Array, Rollout, Progress], tuple[Array, Array]]
 """(probability ratios [B], the minibatch, progress) -> the loss, and the cost's weight λ in it."""
 
 
 def build(config: PpoConfig) -> Improvement:
     """Proximal policy optimisation, which ignores costs (Schulman et al. 2017)."""
 
-    def loss(ratio: Array, epoch: Epoch, progress: Progress) -> tuple[Array, Array]:
+    def loss(ratio: Array, rollout: Rollout, progress: Progress) -> tuple[Array, Array]:
         del progress
-        return -clipped_reward(ratio, epoch.advantage, config.clip), jnp.zeros(())
+        return -clipped_reward(ratio, rollout.advantage, config.clip), jnp.zeros(())
 
     return proximal(config, loss)
 
@@ -44,7 +44,7 @@ def proximal(config: PpoConfig, loss: Loss) -> Improvement:
         return optimizer.init(policy)
 
     def gradient_step(
-        carry: tuple[Any, GaussianPolicy], minibatch: Epoch, progress: Progress
+        carry: tuple[Any, GaussianPolicy], minibatch: Rollout, progress: Progress
     ) -> tuple[tuple[Any, GaussianPolicy], tuple[Array, Array]]:
         opt, policy = carry
         rate = linear_to_zero(config.learning_rate, progress.epoch, config.total_epochs)
@@ -57,17 +57,17 @@ def proximal(config: PpoConfig, loss: Loss) -> Improvement:
         return (opt, descend(policy, updates, rate)), (value, lam)
 
     def improve(
-        state: Any, policy: GaussianPolicy, epoch: Epoch, progress: Progress, key: Key
+        state: Any, policy: GaussianPolicy, rollout: Rollout, progress: Progress, key: Key
     ) -> tuple[Any, GaussianPolicy, Array, Metrics]:
         def one_pass(carry: tuple[Any, ...]) -> tuple[Any, ...]:
             number, state, policy, _, _ = carry
-            indices = shuffled(jax.random.fold_in(key, number), len(epoch.obs), config.minibatch_size)
+            indices = shuffled(jax.random.fold_in(key, number), len(rollout.obs), config.minibatch_size)
 
             def body(carry: Any, index: Array) -> Any:
-                return gradient_step(carry, jax.tree.map(lambda x: x[index], epoch), progress)
+                return gradient_step(carry, jax.tree.map(lambda x: x[index], rollout), progress)
 
             (state, policy), figures = jax.lax.scan(body, (state, policy), indices)
-            return number + 1, state, policy, mean_kl(policy, epoch), jax.tree.map(jnp.mean, figures)
+            return number + 1, state, policy, mean_kl(policy, rollout), jax.tree.map(jnp.mean, figures)
 
         def goes_on(carry: tuple[Any, ...]) -> Array:
             return jnp.logical_and(carry[0] < config.update_epochs, carry[3] <= config.target_kl)

@@ -1,4 +1,4 @@
-"""Films of world 0, written frame by frame; needs the optional imageio."""
+"""Films of environment 0, written frame by frame; needs the optional imageio."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class VideoWriter:
         self._steps = 0
 
     def add_frame(self, env: SafeVectorEnv) -> None:
-        """Film world 0 as it is now; ValueError where it can't be drawn."""
+        """Film environment 0 as it is now; ValueError where it can't be drawn."""
         if self._writer is None:
             self._writer = self._open(env.metadata["render_fps"])
         if self._steps % self._stride == 0:

@@ -171,7 +171,7 @@ def _penalty_panel(axes: Axes, run: _Run) -> None:
     axes.set(title="Feasibility F̂(x)", ylabel="F̂")
     handles: list[Artist] = [*axes.plot(f["step"], f["f"], color=GREEN, label="mean F̂")]
     if len(f):
-        d = run.spec.config.tolerance
+        d = run.spec.config.threshold
         handles.append(axes.axhline(d, color=GREY, linestyle=(0, (1, 2)), linewidth=1.2, label=f"threshold d = {d:g}"))
     if len(rho):
         axes.set_title("Feasibility F̂(x) and penalty factor ρ")

@@ -216,7 +216,7 @@ class Sac:
     def describe(self, state: SacState, batch: Batch, key: Key) -> Metrics:
         """Figures of a state on a batch: F̂, quantiles of λ, ρ, and those of the last dual cycle."""
         lam, f = self.risk(state, batch.obs, StepKeys.of(key).describe)
-        d = self.config.tolerance
+        d = self.config.threshold
         near = 1.0 / (1.0 + jnp.square((f - d) / BOUNDARY))
         return {
             "f": jnp.mean(f),

@@ -1,4 +1,4 @@
-"""Sampling: steps the worlds with a policy, packs transitions for the replay, keeps the books of the episodes."""
+"""Sampling: steps the environments with a policy, packs transitions for the replay, keeps the books of the episodes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Act = Callable[[NDArray[Any], int], NDArray[Any]]
 
 
 class Collector:
-    """Worlds in the middle of their episodes, with what has been counted since the last row of metrics.
+    """Environments in the middle of their episodes, with what has been counted since the last row of metrics.
 
     span: what the policy's [−1, 1] spans; the environment's whole action space if None.
     """
@@ -27,7 +27,7 @@ class Collector:
         self.layout = layout
         self.span: Span = env.single_action_space if span is None else span
         self.tick = 0
-        """Steps of all worlds since the run began."""
+        """Steps of all environments since the run began."""
         self.violations = 0
         """Steps in violation since the run began."""
         self._obs = np.zeros((env.num_envs, layout.obs_dim))
@@ -35,11 +35,11 @@ class Collector:
         self._finished: list[NDArray[np.float64]] = []
 
     def reset(self, seed: int) -> None:
-        """Start the worlds from a seed."""
+        """Start the environments from a seed."""
         self._obs, _ = self.env.reset(seed=seed)
 
     def collect(self, act: Act, steps: int) -> NDArray[np.float32]:
-        """Step all worlds `steps` times; returns the transitions as replay rows [steps·N, D]."""
+        """Step all environments `steps` times; returns the transitions as replay rows [steps·N, D]."""
         return np.concatenate([self._step(act) for _ in range(steps)])
 
     def _step(self, act: Act) -> NDArray[np.float32]:
@@ -58,16 +58,16 @@ class Collector:
             obs, action, reward, cost, infos["constraint"], terminated, ended_otherwise, infos["next_obs"]
         )
 
-    def take_figures(self) -> dict[str, float]:
-        """Figures of the episodes that ended since the last call, and of costs since the run began."""
+    def take_metrics(self) -> dict[str, float]:
+        """Metrics of the episodes that ended since the last call, and of costs since the run began."""
         steps = self.tick * self.env.num_envs
-        figures = {"violations": float(self.violations), "cost_rate": self.violations / max(steps, 1)}
+        metrics = {"violations": float(self.violations), "cost_rate": self.violations / max(steps, 1)}
         episodes = np.array(self._finished).reshape(-1, 3)
         self._finished = []
-        return {**episode_figures(episodes), **figures}
+        return {**episode_metrics(episodes), **metrics}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The worlds' state and the running episodes, by name."""
+        """The environments' state and the running episodes, by name."""
         own = {
             "counters": np.array([self.tick, self.violations], np.int64),
             "running": self._running.copy(),
@@ -84,7 +84,7 @@ class Collector:
         self._finished = list(np.array(arrays["finished"]))
 
 
-def episode_figures(episodes: NDArray[np.float64]) -> dict[str, float]:
+def episode_metrics(episodes: NDArray[np.float64]) -> dict[str, float]:
     """Columns of the metrics from rows (return, cost, length), one an episode; without any, just their number."""
     if len(episodes) == 0:
         return {"episodes": 0.0}

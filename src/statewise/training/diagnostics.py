@@ -1,4 +1,4 @@
-"""What an evaluation adds to its figures: λ and the policy on fixed states, critics against what came of it."""
+"""What an evaluation adds to its metrics: λ and the policy on fixed states, critics against what came of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from statewise.envs import SafeVectorEnv
 PROBE_STATES = 128
 PROBE_SEED = 2_000_003
 STRIDE = 8
-"""Steps between two states of a world that are looked at, as neighbours say nearly the same."""
+"""Steps between two states of one environment that are looked at, as neighbours say nearly the same."""
 
 Floats = NDArray[Any]
 
@@ -42,19 +42,19 @@ class Probe:
         self._obs = obs
         self._last: dict[str, Floats] = {}
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Columns of an "eval" row; changes are left out at the first evaluation."""
         lam, _ = self._acting.risk(self._obs)
         mean, log_std = self._acting.moments(self._obs)
         q10, q50, q90, most = np.quantile(lam, (0.1, 0.5, 0.9, 1.0))
-        figures = {"probe_lam": lam.mean(), "probe_lam_q10": q10, "probe_lam_q50": q50, "probe_lam_q90": q90}
-        figures["probe_lam_max"] = most
+        metrics = {"probe_lam": lam.mean(), "probe_lam_q10": q10, "probe_lam_q50": q50, "probe_lam_q90": q90}
+        metrics["probe_lam_max"] = most
         if self._last:
-            figures["probe_lam_change"] = np.abs(lam - self._last["lam"]).mean()
+            metrics["probe_lam_change"] = np.abs(lam - self._last["lam"]).mean()
             moments = (self._last["mean"], self._last["log_std"], mean, log_std)
-            figures["policy_kl"] = jnp.mean(gaussian_kl(*map(jnp.asarray, moments)))
+            metrics["policy_kl"] = jnp.mean(gaussian_kl(*map(jnp.asarray, moments)))
         self._last = {"lam": lam, "mean": mean, "log_std": log_std}
-        return {name: float(value) for name, value in figures.items()}
+        return {name: float(value) for name, value in metrics.items()}
 
     def arrays(self) -> dict[str, Floats]:
         """What the next evaluation is compared to, by name; nothing before the first."""
@@ -79,10 +79,10 @@ class Experience:
         truncated: Floats,
         infos: dict[str, Floats],
     ) -> None:
-        """Take in one step of all worlds."""
+        """Take in one step of all environments."""
         self._steps.append((obs, reward, infos["cost"], infos["constraint"], terminated, truncated, infos["next_obs"]))
 
-    def figures(self, acting: Acting) -> dict[str, float]:
+    def metrics(self, acting: Acting) -> dict[str, float]:
         """Mean of critic minus Monte Carlo over every STRIDE-th step: `q_bias` and `f_bias`.
 
         Monte Carlo is what the critics' own targets add up to along the episode, in the units of training; where it

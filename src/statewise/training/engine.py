@@ -67,11 +67,11 @@ class Engine:
             with self.stopwatch.timed("update"):
                 self._note(self.learner.learn(self.memory))
 
-    def take_figures(self) -> dict[str, float]:
+    def take_metrics(self) -> dict[str, float]:
         """Columns of a "train" row: episodes that ended and means over the blocks since the last call."""
         means = {name: total / self._blocks for name, total in self._sums.items()}
         self._sums, self._blocks = {}, 0
-        return {**self.collector.take_figures(), **means}
+        return {**self.collector.take_metrics(), **means}
 
     # --- state ---------------------------------------------------------------------------------------------------
 
@@ -109,7 +109,7 @@ class Engine:
             return self.learner.warm_up(self.env.num_envs, tick)
         return self.learner.explore(obs, tick)
 
-    def _note(self, figures: dict[str, float]) -> None:
+    def _note(self, metrics: dict[str, float]) -> None:
         self._blocks += 1
-        for name, value in figures.items():
+        for name, value in metrics.items():
             self._sums[name] = self._sums.get(name, 0.0) + value

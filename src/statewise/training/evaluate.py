@@ -1,4 +1,4 @@
-"""Evaluation: a policy on raw reward and raw cost, the same number of episodes in every world."""
+"""Evaluation: a policy on raw reward and raw cost, the same number of episodes in every environment."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from statewise.actions import Span, rescale_action
 from statewise.envs import SafeVectorEnv
-from statewise.training.collect import episode_figures
+from statewise.training.collect import episode_metrics
 from statewise.training.diagnostics import Experience
 
 EVAL_SEED = 1_000_003
-"""Evaluation worlds are seeded from here on, whatever the run's seed: methods and seeds meet the same episodes."""
+"""Evaluation environments are seeded from here on, whatever the run's seed, so that all meet the same episodes."""
 
 
 def play_episodes(
@@ -26,10 +26,10 @@ def play_episodes(
     experience: Experience | None = None,
     span: Span | None = None,
 ) -> NDArray[np.float64]:
-    """Play `episodes` in each world and return rows (return, cost, length), world by world: [N·episodes, 3].
+    """Play `episodes` in each environment; rows (return, cost, length), environment by environment: [N·episodes, 3].
 
-    The number per world is fixed, so that short episodes don't crowd out long ones. `on_step` is called after every
-    step while an episode is still wanted, say to take a frame; `experience` takes in all steps. span: what the
+    The number per environment is fixed, so that short episodes don't crowd out long ones. `on_step` is called after
+    every step while an episode is still wanted, say to take a frame; `experience` takes in all steps. span: what the
     actions of `act`, in [−1, 1], span; the environment's if None.
     """
     obs, _ = env.reset(seed=seed)
@@ -48,10 +48,10 @@ def play_episodes(
             if len(finished[i]) < episodes:
                 finished[i].append(running[:, i].copy())
             running[:, i] = 0.0
-    return np.array([row for world in finished for row in world])
+    return np.array([row for environment in finished for row in environment])
 
 
-def evaluation_figures(episodes: NDArray[np.float64]) -> dict[str, float]:
+def evaluation_metrics(episodes: NDArray[np.float64]) -> dict[str, float]:
     """Columns of an "eval" row from the rows of `play_episodes`."""
-    figures = episode_figures(episodes)
-    return {**figures, "cost_rate": float(episodes[:, 1].sum() / episodes[:, 2].sum())}
+    metrics = episode_metrics(episodes)
+    return {**metrics, "cost_rate": float(episodes[:, 1].sum() / episodes[:, 2].sum())}

@@ -12,7 +12,7 @@ from statewise.envs import SafeVectorEnv
 from statewise.policy import Policy
 from statewise.storage.checkpoint import prefixed, unprefixed
 from statewise.training.diagnostics import Experience, Probe, probe_states
-from statewise.training.evaluate import evaluation_figures, play_episodes
+from statewise.training.evaluate import evaluation_metrics, play_episodes
 
 BIASED_EVALUATIONS = 3
 """Evaluations in a row at the end of a run whose F̂ is off by more than d before it warns of that."""
@@ -44,23 +44,23 @@ class Evaluator:
             experience=experience,
             span=self.policy.about.span,
         )
-        figures = evaluation_figures(played)
-        seen = {**self.probe.figures(), **experience.figures(self.policy.acting)}
-        off = step >= c.learning_starts and abs(seen["f_bias"]) > c.tolerance
+        metrics = evaluation_metrics(played)
+        seen = {**self.probe.metrics(), **experience.metrics(self.policy.acting)}
+        off = step >= c.learning_starts and abs(seen["f_bias"]) > c.threshold
         self._biased = self._biased + 1 if off else 0
-        safe = figures["cost"] <= c.cost_limit(self.env.max_episode_steps)
-        rank = (safe, figures["return"] if safe else -figures["cost"])
+        safe = metrics["cost"] <= c.cost_limit(self.env.max_episode_steps)
+        rank = (safe, metrics["return"] if safe else -metrics["cost"])
         improved = self.best is None or rank > self.best
         if improved:
             self.best, self.best_step = rank, step
-        return {**figures, **seen}, improved
+        return {**metrics, **seen}, improved
 
     def warning(self) -> str | None:
         """What to say at the end of a run where F̂ was off by more than d in its last evaluations."""
         if self._biased < BIASED_EVALUATIONS or not isinstance(self.config, SacConfig):
             return None
         return (
-            f"F̂ is off by more than d = {self.config.tolerance:g} against Monte Carlo in the last {self._biased}"
+            f"F̂ is off by more than d = {self.config.threshold:g} against Monte Carlo in the last {self._biased}"
             " evaluations (f_bias in the metrics): it and λ say little about where this policy is at risk"
         )
 

@@ -93,7 +93,7 @@ class Trainer:
             return step // interval > before // interval or step >= total
 
         if due(c.log_interval):
-            self._write({"phase": "train", **self.engine.take_figures()})
+            self._write({"phase": "train", **self.engine.take_metrics()})
             self.files.append_timing(self.engine.stopwatch.take_row(step))
         improved = due(c.eval_interval) and self._evaluate()
         if improved or due(c.checkpoint_interval):
@@ -110,16 +110,16 @@ class Trainer:
 
     def _evaluate(self) -> bool:
         with self.engine.stopwatch.timed("evaluate"):
-            figures, improved = self.evaluator.evaluate(self.engine.step)
-        self._write({"phase": "eval", **figures})
+            metrics, improved = self.evaluator.evaluate(self.engine.step)
+        self._write({"phase": "eval", **metrics})
         return improved
 
     def _mark_best(self) -> None:
         if self.evaluator.best_step == self.engine.step:
             self.files.mark_best(self.engine.step)
 
-    def _write(self, figures: dict[str, Any]) -> None:
-        row = {"step": self.engine.step, "gradient_step": self.engine.learner.gradient_step, **figures}
+    def _write(self, metrics: dict[str, Any]) -> None:
+        row = {"step": self.engine.step, "gradient_step": self.engine.learner.gradient_step, **metrics}
         self.files.append(row)
         self.progress.row(row)
         for listener in self.listeners:

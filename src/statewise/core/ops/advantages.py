@@ -16,7 +16,7 @@ def gae(
     gamma: float,
     lam: float,
 ) -> Float[Array, "T N"]:
-    """A_t = Σ_k (γλ)^k δ_{t+k} up to the end of the episode, δ = r + γ(1 − term)V(x') − V(x), of N worlds at T times.
+    """A_t = Σ_k (γλ)^k δ_{t+k} up to the end of the episode, δ = r + γ(1 − term)V(x') − V(x), [T, N].
 
     next_value is V at the true next observation, the last one of an episode included: a time limit bootstraps, and so
     does the end of the T steps; neither lets the next episode's errors in.

@@ -1,6 +1,6 @@
 """State-wise Lagrangians: penalties on the actor loss, dual target, violation, growth of the penalty factor.
 
-Throughout, G = F̂ − d stands where the paper writes F, so that the tolerance d reaches every term.
+Throughout, G = F̂ − d stands where the paper writes F, so that the threshold d reaches every term.
 """
 
 from __future__ import annotations

@@ -235,7 +235,7 @@ def _restore_old_behaviour(model: mujoco.MjModel) -> None:
         model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_NATIVECCD
     if _VERSION >= (3, 17):
         # The solver stops relative to the trace of the inertia matrix since 3.17, which is too early for 1e-8.
-        model.opt.tolerance = 1e-12
+        model.opt.threshold = 1e-12
 
 
 def _find(model: mujoco.MjModel, objects: tuple[Objects, ...]) -> dict[str, Slot]:

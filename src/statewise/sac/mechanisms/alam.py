@@ -29,7 +29,7 @@ def build(config: AlamConfig) -> Mechanism:
 
     def actor_loss(state: MultiplierState, terms: ActorTerms) -> Array:
         """α log π − Q + λu + ρu²/2 per state, Eq. (16); λ is a constant of the actor."""
-        lam, g = multiplier(state, terms.obs), terms.f - config.tolerance
+        lam, g = multiplier(state, terms.obs), terms.f - config.threshold
         linear = config.penalty == "linear"
         penalty = linear_penalty(lam, g) if linear else augmented_penalty(lam, g, state.rho)
         return terms.alpha_logp - terms.q + penalty
@@ -37,7 +37,7 @@ def build(config: AlamConfig) -> Mechanism:
     def update(state: MultiplierState, inputs: DualInputs) -> tuple[MultiplierState, Metrics]:
         """The inner steps, then v and the growth of ρ (Algorithm 1, lines 12-19)."""
         lam_k = multiplier(state, inputs.obs)
-        v = violation(lam_k, inputs.f - config.tolerance, state.rho)
+        v = violation(lam_k, inputs.f - config.threshold, state.rho)
         state, metrics = shared.dual_cycle(config, inner_loss, state, inputs)
         rho = penalty_growth(state.rho, v, config.rho_growth, config.rho_max)
         return state._replace(rho=rho), {**metrics, "violation": v}

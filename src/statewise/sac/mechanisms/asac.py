@@ -21,7 +21,7 @@ def build(config: AsacConfig) -> Mechanism:
 
     def actor_loss(state: Scalar, terms: ActorTerms) -> Array:
         """(α log π − Q + kF̂)/(1 + k), k = relu(λ + ρ·mean G): the penalty's derivative in mean G, held constant."""
-        k = jax.lax.stop_gradient(dual_target(state.lam, jnp.mean(terms.f) - config.tolerance, state.rho))
+        k = jax.lax.stop_gradient(dual_target(state.lam, jnp.mean(terms.f) - config.threshold, state.rho))
         return (terms.alpha_logp - terms.q + k * terms.f) / (1.0 + k)
 
     def move(state: Scalar, g: Array, f: Array) -> tuple[Scalar, Metrics]:

@@ -76,7 +76,7 @@ def levels_objective(levels: Levels, where: Regions, inputs: StepInputs, thresho
 
 def build(config: FpiConfig) -> Mechanism:
     """Feasible policy iteration with the constraint decay function and a recovery value."""
-    threshold, gamma, critic = config.tolerance, config.feasibility_gamma, make_networks(config).q
+    threshold, gamma, critic = config.threshold, config.feasibility_gamma, make_networks(config).q
     optimizer = make_optimizer(
         config.optimizer, config.learning_rate, config.total_updates, zeta=config.zeta, max_norm=config.grad_clip
     )

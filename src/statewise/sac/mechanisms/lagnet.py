@@ -19,7 +19,7 @@ def build(config: LagNetConfig) -> Mechanism:
     def actor_loss(state: MultiplierState, terms: ActorTerms) -> Array:
         """α log π − Q + λ(x)G(x) per state; λ is a constant of the actor."""
         lam = multiplier(state, terms.obs)
-        penalty = linear_penalty(lam, terms.f - config.tolerance)
+        penalty = linear_penalty(lam, terms.f - config.threshold)
         return terms.alpha_logp - terms.q + penalty
 
     def update(state: MultiplierState, inputs: DualInputs) -> tuple[MultiplierState, Metrics]:

@@ -84,7 +84,7 @@ def dual_cycle(
     2ρ times the ascent direction with truncation, and the two methods would be one.
     """
     optimizer, network = multiplier_optimizer(config), multiplier_network(config)
-    g = inputs.f - config.tolerance
+    g = inputs.f - config.threshold
     lam_k = network.apply(state.params, inputs.obs)
     target, rho_g = dual_target(lam_k, g, state.rho), state.rho * g
     if config.multiplier_max is not None:

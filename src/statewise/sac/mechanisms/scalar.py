@@ -28,7 +28,7 @@ def linear_loss(config: ScalarConfig) -> Callable[[Scalar, ActorTerms], Array]:
     """(α log π − Q + λG)/(1 + λ) per state; λ is a constant of the actor."""
 
     def actor_loss(state: Scalar, terms: ActorTerms) -> Array:
-        penalty = linear_penalty(state.lam, terms.f - config.tolerance)
+        penalty = linear_penalty(state.lam, terms.f - config.threshold)
         return (terms.alpha_logp - terms.q + penalty) / (1.0 + state.lam)
 
     return actor_loss
@@ -55,7 +55,7 @@ def build(
 
     def update(state: Scalar, inputs: DualInputs) -> tuple[Scalar, Metrics]:
         f = jnp.mean(inputs.f)
-        g = f - config.tolerance
+        g = f - config.threshold
         new, metrics = move(state, g, f)
         # One state stands for all, as the update knows nothing but means.
         one = (state.lam[None], new.lam[None], jnp.maximum(state.lam + state.rho * g, 0.0)[None], g[None])
