@@ -89,7 +89,7 @@ def jobs_of_tasks() -> list[Job]:
 
 def jobs_of_ablation() -> list[Job]:
     """Each ingredient taken away: two seeds on Goal1, one on HalfCheetah."""
-    runs = [(GOAL, 0), (GOAL, 1), (CHEETAH, 0)]
+    runs = [(GOAL, 0), (CHEETAH, 0), (GOAL, 1)]
     whole = [job("sac-alam", task, seed) for task, seed in runs]
     without = [
         job("sac-alam", task, seed, name, **fields)

@@ -14,6 +14,7 @@ import mujoco
 import numpy as np
 
 from statewise.envs.fields import OBS_BOUND, Field, breakdowns
+from statewise.envs.mujoco_versions import undo_added_margins, undo_solver_tolerance
 from statewise.envs.vector import Outcome, require_positive
 from statewise.envs.velocity import VelocityTask, judge_motion, observe
 
@@ -43,13 +44,8 @@ def load_model(file: str) -> mujoco.MjModel:
         mujoco.mj_setConst(model, mujoco.MjData(model))
     # One robot is one island: to look for more takes 5-9 % of the time and changes no bit.
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_ISLAND
-    version = tuple(int(part) for part in mujoco.__version__.split(".")[:2])
-    if version >= (3, 5):
-        # The margins of two geoms add up since 3.5; before, the larger held. Those of a model here are all the same.
-        model.geom_margin *= 0.5
-    if version >= (3, 17):
-        # The solver stops relative to the trace of the inertia matrix since 3.17, which is too early for 1e-8.
-        model.opt.threshold = 1e-12
+    undo_added_margins(model)
+    undo_solver_tolerance(model)
     return model
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import mujoco
 import numpy as np
 
+from statewise.envs.mujoco_versions import CAN_SLEEP, undo_cylinder_collisions, undo_solver_tolerance, undo_weld_weights
 from statewise.envs.navigation.objects import FREE_DENSITY, GREMLIN_TRAVEL, Kind
 from statewise.envs.navigation.robots import BODY, FRAME_SKIP, turned
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 SLEEP_TOLERANCE = 1e-5
 """m/s; below the 1e-4 m/s from which a moving vase costs."""
 
-_VERSION = tuple(int(part) for part in mujoco.__version__.split(".")[:2])
-CAN_SLEEP = _VERSION >= (3, 4)
 
 _SHAPES = {
     "sphere": mujoco.mjtGeom.mjGEOM_SPHERE,
@@ -125,7 +124,9 @@ def build_scene(robot: Robot, objects: tuple[Objects, ...], *, sleep: bool = Fal
     if drawn:
         _add_looks(spec)
     model = spec.compile()
-    _restore_old_behaviour(model)
+    undo_weld_weights(model)
+    undo_cylinder_collisions(model)
+    undo_solver_tolerance(model)
     if robot.glides and all(each.kind.body == "ghost" for each in objects):
         # Nothing there can be touched: the search for contacts would find none.
         model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONTACT
@@ -222,20 +223,6 @@ def _add_looks(spec: mujoco.MjSpec) -> None:
         pos=(0.0, -2.0, 1.7),
         xyaxes=(1.0, 0.0, 0.0, 0.0, 0.65, 0.76),
     )
-
-
-def _restore_old_behaviour(model: mujoco.MjModel) -> None:
-    """Undo what changed in MuJoCo since 2.3.3, where that is possible."""
-    for i in range(model.neq):
-        # The rotational rows of a weld use the rotational inverse weight since 3.0; before, the translational one.
-        body = model.eq_obj2id[i]
-        model.body_invweight0[body, 1] = model.body_invweight0[body, 0]
-    if _VERSION < (3, 4):
-        # Cylinders collide by another algorithm since 3.3; from 3.4 on there is no way back.
-        model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_NATIVECCD
-    if _VERSION >= (3, 17):
-        # The solver stops relative to the trace of the inertia matrix since 3.17, which is too early for 1e-8.
-        model.opt.threshold = 1e-12
 
 
 def _find(model: mujoco.MjModel, objects: tuple[Objects, ...]) -> dict[str, Slot]:
