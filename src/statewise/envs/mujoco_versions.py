@@ -1,5 +1,8 @@
 """What changed in MuJoCo since 2.3.3, under which the original tasks were made, and its undoing where there is one."""
 
+# MuJoCo's compiled modules come without type stubs.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import mujoco
