@@ -16,6 +16,7 @@ from statewise.core.columns import Column
 from statewise.methods import Method, register
 from statewise.sac.mechanism import Mechanism
 from statewise.sac.mechanisms.targets import cost_target
+from statewise.sac.networks import SacNetworks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class PenaltyConfig(SacConfig):
     """Weight κ of the penalty κ·relu(F̂ − d)²/2."""
 
 
-def build(config: PenaltyConfig) -> Mechanism:
+def build(config: PenaltyConfig, networks: SacNetworks) -> Mechanism:
     """α log π − Q + κ·relu(G)²/2 per state; what stands for a multiplier is the penalty's slope κ·relu(G)."""
 
     def slope(f):

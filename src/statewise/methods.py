@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 from statewise.config import (
     AlamConfig,
@@ -27,18 +27,19 @@ from statewise.core.columns import EVALUATION, LEARNING, Column
 if TYPE_CHECKING:
     from statewise.onpolicy.improvement import Improvement
     from statewise.sac.mechanism import Mechanism
+    from statewise.sac.networks import SacNetworks
 
 
 class Method(NamedTuple):
     """A method's configuration class, a line about it, its builder, its source, and metrics of its own.
 
-    builder: a function, or the module with `build`; what is built is a Mechanism where the configuration is a
-    SacConfig, an Improvement where it is an OnPolicyConfig. columns: those that no other method has.
+    builder: a function, or the module with `build`: (config, networks) -> Mechanism where the configuration is a
+    SacConfig, (config) -> Improvement where it is an OnPolicyConfig. columns: those that no other method has.
     """
 
     config: type[RunConfig]
     summary: str
-    builder: str | Callable[[Any], Mechanism | Improvement]
+    builder: str | Callable[..., Mechanism | Improvement]
     source: str = ""
     columns: tuple[Column, ...] = ()
 
@@ -168,12 +169,21 @@ def full_name(name: str) -> str:
 
 
 @overload
-def build_method(config: SacConfig) -> Mechanism: ...
+def build_method(config: SacConfig, networks: SacNetworks | None = None) -> Mechanism: ...
 @overload
 def build_method(config: OnPolicyConfig) -> Improvement: ...
-def build_method(config: RunConfig) -> Mechanism | Improvement:
-    """What sets the method of a configuration apart: its mechanism or, on-policy, its improvement."""
+def build_method(config: RunConfig, networks: SacNetworks | None = None) -> Mechanism | Improvement:
+    """What sets the method of a configuration apart: its mechanism or, on-policy, its improvement.
+
+    networks: what a mechanism approximates with; None takes those of the configuration.
+    """
     builder = find_method(config.method).builder
     if isinstance(builder, str):
         builder = importlib.import_module(builder).build
-    return builder(config)
+    if not isinstance(config, SacConfig):
+        return builder(config)
+    if networks is None:
+        from statewise.sac.networks import make_networks
+
+        networks = make_networks(config)
+    return builder(config, networks)

@@ -80,14 +80,14 @@ def test_the_policys_moments_are_one_mlp() -> None:
 
 @pytest.mark.parametrize("hidden", [(16,), (16, 16), (16, 8, 4)])
 def test_a_split_critic_equals_an_mlp_on_the_concatenation(hidden: tuple[int, ...]) -> None:
-    params, batch = init_critic(key(1), DIMS, hidden), random_batch(0)
+    params, batch = init_critic(key(1), DIMS, hidden, 2), random_batch(0)
     expected = critics(critic_nets(params), to_float64(batch.obs), to_float64(batch.action))
     np.testing.assert_allclose(apply_critic(params, batch.obs, batch.action), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_critics_start_as_one_layer_on_the_concatenation_would() -> None:
     """Weights within ±1/√fan_in, where the first layer's fan-in counts observation and action; twins differ."""
-    nets = critic_nets(init_critic(key(1), DIMS, (256, 256)))
+    nets = critic_nets(init_critic(key(1), DIMS, (256, 256), 2))
     for net in nets:
         for fan_in, weights in ((5, net[0]), (256, net[2]), (256, net[4])):
             assert np.abs(weights).max() <= fan_in**-0.5

@@ -25,8 +25,8 @@ from support.learners import (
 )
 
 from statewise.core.normalizer import normalize
-from statewise.core.types import Batch
-from statewise.methods import build_method
+from statewise.core.types import Batch, TaskFacts
+from statewise.families import build_core
 from statewise.sac.core import Sac, SacState
 from statewise.sac.networks import make_networks
 
@@ -210,14 +210,18 @@ def test_without_a_unit_it_stays_1() -> None:
 
 
 def test_another_architecture_is_another_set_of_networks() -> None:
-    """Three critics and a policy that sees but the first entry, without a change of the core."""
+    """Three critics, a policy that sees but the first entry, λ = 7 everywhere: without a change of the core."""
     config = small_config("sac-alam")
     usual = make_networks(config, critics=3)
     policy = usual.policy._replace(moments=lambda params, x: usual.policy.moments(params, x.at[..., 1:].set(0.0)))
-    sac = Sac(config, DIMS, build_method(config), networks=usual._replace(policy=policy))
+    assert usual.multiplier is not None
+    multiplier = usual.multiplier._replace(apply=lambda params, x: jnp.full(x.shape[:-1], 7.0))
+    chosen = usual._replace(policy=policy, multiplier=multiplier)
+    sac = build_core(config, TaskFacts(DIMS), chosen)
     batch, dual = random_batch(0), dual_batch(sac, 1)
     state, metrics = jit_update(sac)(sac.init(key(1)), batch, dual, key(2))
     assert state.qc.b.shape[0] == 3
+    np.testing.assert_array_equal(sac.risk(state, batch.obs, key(3))[0], 7.0)
     assert all(np.isfinite(value) for value in metrics.values())
     elsewhere = batch.obs.at[:, 1:].add(1.0)
     one, other = (sac.act_greedily(state.policy, state.embedding, obs) for obs in (batch.obs, elsewhere))

@@ -133,7 +133,7 @@ class MultiplierConfig(DualConfig):
     multiplier_grad_clip: Positive = 40.0
     """Largest gradient norm of the multiplier network. The paper is silent."""
     multiplier_max: Positive | None = None
-    """Upper end of the dual target (an ascent step has no gradient there); None leaves it open (the paper)."""
+    """Upper end of the dual target (an ascent step goes no further up there); None leaves it open (the paper)."""
 
 
 def _check_penalty(rho_init: float, rho_max: float) -> None:

@@ -67,7 +67,7 @@ EVALUATION: tuple[Column, ...] = (
     Column("episode_cost", "J_c, mean training cost of the episodes that ended in the last rollout with any"),
     Column("update_kl", "KL between the policy that played a rollout and the one learned from it"),
 )
-"""Of every method: what evaluations add, and the figures of on-policy rollouts."""
+"""Of every method: what evaluations add, and what on-policy rollouts do."""
 
 TIMING_COLUMNS: tuple[Column, ...] = (
     Column("step", "environment steps taken, over all environments", int),

@@ -58,7 +58,7 @@ def apply_mlp(params: Mlp, x: Array, activation: Callable[[Array], Array] = jax.
     return x @ params[-1].w + params[-1].b
 
 
-def init_critic(key: Key, dims: Dims, hidden: tuple[int, ...], ensemble: int = 2) -> Critic:
+def init_critic(key: Key, dims: Dims, hidden: tuple[int, ...], ensemble: int) -> Critic:
     """An ensemble of Q-networks, initialised as one MLP on the concatenation of obs and action."""
     key_first, key_rest = jax.random.split(key)
     first = init_layer(key_first, dims.obs + dims.action, hidden[0], (ensemble,))

@@ -1,7 +1,8 @@
 """Soft actor-critic (Haarnoja et al. 2018) with a place for a safety mechanism; the only SAC of the library.
 
 One gradient step, in this order: reward and cost critics (from the same next action), policy (with the updated
-critics), temperature, the mechanism's dual cycle where one is due, target networks (Algorithm 1 of the SAC-ALaM paper).
+critics), temperature, what the mechanism learns behind it, its dual cycle where one is due, target networks
+(Algorithm 1 of the SAC-ALaM paper).
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from statewise.sac.mechanism import ActorTerms, DualInputs, Mechanism
 from statewise.sac.mechanisms import multiplier as shared
 from statewise.sac.mechanisms.multiplier import InnerLoss, MultiplierState, ascent_loss
 from statewise.sac.mechanisms.targets import cost_target
+from statewise.sac.networks import SacNetworks
 from statewise.sac.schedule import dual_schedule
 
 
@@ -23,9 +24,10 @@ def regression_loss(lam: Array, rho_g: Array, target: Array) -> Array:
 INNER_LOSSES: dict[str, InnerLoss] = {"regression": regression_loss, "ascent": ascent_loss}
 
 
-def build(config: AlamConfig) -> Mechanism:
+def build(config: AlamConfig, networks: SacNetworks) -> Mechanism:
     """The augmented Lagrangian multiplier network, or what its configuration leaves of it."""
-    inner_loss, multiplier = INNER_LOSSES[config.multiplier_update], shared.evaluate(config)
+    network, inner_loss = shared.multiplier_network(networks), INNER_LOSSES[config.multiplier_update]
+    multiplier = shared.evaluate(network)
 
     def actor_loss(state: MultiplierState, terms: ActorTerms) -> Array:
         """α log π − Q + λu + ρu²/2 per state, Eq. (16); λ is a constant of the actor."""
@@ -35,10 +37,10 @@ def build(config: AlamConfig) -> Mechanism:
         return terms.alpha_logp - terms.q + penalty
 
     def update(state: MultiplierState, inputs: DualInputs) -> tuple[MultiplierState, Metrics]:
-        """The inner steps, then v and the growth of ρ (Algorithm 1, lines 12-19)."""
+        """v of λ_k, the inner steps, and the growth of ρ where v > 1/ρ (Algorithm 1, lines 12-19)."""
         lam_k = multiplier(state, inputs.obs)
         v = violation(lam_k, inputs.f - config.threshold, state.rho)
-        state, metrics = shared.dual_cycle(config, inner_loss, state, inputs)
+        state, metrics = shared.dual_cycle(config, network, inner_loss, state, inputs)
         rho = penalty_growth(state.rho, v, config.rho_growth, config.rho_max)
         return state._replace(rho=rho), {**metrics, "violation": v}
 
@@ -46,7 +48,7 @@ def build(config: AlamConfig) -> Mechanism:
         return {"rho": state.rho}
 
     return Mechanism(
-        init=shared.init_state(config, config.rho_init),
+        init=shared.init_state(config, network, config.rho_init),
         cost_target=cost_target(config),
         actor_loss=actor_loss,
         multiplier=multiplier,

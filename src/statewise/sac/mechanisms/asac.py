@@ -11,9 +11,10 @@ from statewise.core.types import Array, Metrics
 from statewise.sac.mechanism import ActorTerms, Mechanism
 from statewise.sac.mechanisms import scalar
 from statewise.sac.mechanisms.scalar import Scalar
+from statewise.sac.networks import SacNetworks
 
 
-def build(config: AsacConfig) -> Mechanism:
+def build(config: AsacConfig, networks: SacNetworks) -> Mechanism:
     """The augmented Lagrangian of the mean constraint; the schedule of ρ is SAC-ALaM's."""
 
     def start() -> Scalar:

@@ -16,7 +16,7 @@ from statewise.core.optimizer import make_optimizer
 from statewise.core.types import Array, Batch, Dims, Key, Metrics
 from statewise.sac.mechanism import ActorTerms, Mechanism, StepInputs
 from statewise.sac.mechanisms.targets import cost_target
-from statewise.sac.networks import make_networks
+from statewise.sac.networks import SacNetworks
 
 
 class Levels(NamedTuple):
@@ -74,9 +74,9 @@ def levels_objective(levels: Levels, where: Regions, inputs: StepInputs, thresho
     return grow + shrink + critical + infeasible
 
 
-def build(config: FpiConfig) -> Mechanism:
+def build(config: FpiConfig, networks: SacNetworks) -> Mechanism:
     """Feasible policy iteration with the constraint decay function and a recovery value."""
-    threshold, gamma, critic = config.threshold, config.feasibility_gamma, make_networks(config).q
+    threshold, gamma, critic = config.threshold, config.feasibility_gamma, networks.q
     optimizer = make_optimizer(
         config.optimizer, config.learning_rate, config.total_updates, zeta=config.zeta, max_norm=config.grad_clip
     )

@@ -12,9 +12,10 @@ from statewise.core.types import Array, Metrics
 from statewise.sac.mechanism import Mechanism
 from statewise.sac.mechanisms import scalar
 from statewise.sac.mechanisms.scalar import Scalar
+from statewise.sac.networks import SacNetworks
 
 
-def build(config: LagConfig) -> Mechanism:
+def build(config: LagConfig, networks: SacNetworks) -> Mechanism:
     """The Lagrangian of the mean constraint, its multiplier kept at 0 or above by projection."""
     optimizer = optax.adam(config.lambda_learning_rate)
 

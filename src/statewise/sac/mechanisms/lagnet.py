@@ -9,12 +9,14 @@ from statewise.sac.mechanism import ActorTerms, DualInputs, Mechanism
 from statewise.sac.mechanisms import multiplier as shared
 from statewise.sac.mechanisms.multiplier import MultiplierState, ascent_loss
 from statewise.sac.mechanisms.targets import cost_target
+from statewise.sac.networks import SacNetworks
 from statewise.sac.schedule import dual_schedule
 
 
-def build(config: LagNetConfig) -> Mechanism:
+def build(config: LagNetConfig, networks: SacNetworks) -> Mechanism:
     """The state-wise Lagrangian with plain dual ascent."""
-    multiplier = shared.evaluate(config)
+    network = shared.multiplier_network(networks)
+    multiplier = shared.evaluate(network)
 
     def actor_loss(state: MultiplierState, terms: ActorTerms) -> Array:
         """α log π − Q + λ(x)G(x) per state; λ is a constant of the actor."""
@@ -23,10 +25,10 @@ def build(config: LagNetConfig) -> Mechanism:
         return terms.alpha_logp - terms.q + penalty
 
     def update(state: MultiplierState, inputs: DualInputs) -> tuple[MultiplierState, Metrics]:
-        return shared.dual_cycle(config, ascent_loss, state, inputs)
+        return shared.dual_cycle(config, network, ascent_loss, state, inputs)
 
     return Mechanism(
-        init=shared.init_state(config, rho=1.0),
+        init=shared.init_state(config, network, rho=1.0),
         cost_target=cost_target(config),
         actor_loss=actor_loss,
         multiplier=multiplier,

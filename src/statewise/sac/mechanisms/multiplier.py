@@ -14,7 +14,7 @@ from statewise.core.ops.lagrangian import dual_target, slack_constraint, weighte
 from statewise.core.optimizer import make_optimizer
 from statewise.core.types import Array, Dims, Key, Metrics
 from statewise.sac.mechanism import DualInputs
-from statewise.sac.networks import MultiplierNetwork, make_networks
+from statewise.sac.networks import MultiplierNetwork, SacNetworks
 
 
 class MultiplierState(NamedTuple):
@@ -46,27 +46,28 @@ def multiplier_optimizer(config: MultiplierConfig) -> optax.GradientTransformati
     )
 
 
-def multiplier_network(config: MultiplierConfig) -> MultiplierNetwork:
-    """The network λ_w that a configuration asks for."""
-    network = make_networks(config).multiplier
-    assert network is not None
-    return network
+def multiplier_network(networks: SacNetworks) -> MultiplierNetwork:
+    """The network λ_w; ValueError where there is none."""
+    if networks.multiplier is None:
+        raise ValueError("networks: multiplier is missing; this method learns a multiplier network")
+    return networks.multiplier
 
 
-def init_state(config: MultiplierConfig, rho: float) -> Callable[[Key, Dims], MultiplierState]:
+def init_state(
+    config: MultiplierConfig, network: MultiplierNetwork, rho: float
+) -> Callable[[Key, Dims], MultiplierState]:
     """A function (key, dims) -> MultiplierState with λ₀ ≈ softplus(multiplier_bias)."""
 
     def init(key: Key, dims: Dims) -> MultiplierState:
-        params = multiplier_network(config).init(key, dims)
+        params = network.init(key, dims)
         opt = multiplier_optimizer(config).init(params)
         return MultiplierState(params, opt, jnp.asarray(rho, jnp.float32))
 
     return init
 
 
-def evaluate(config: MultiplierConfig) -> Callable[..., Array]:
+def evaluate(network: MultiplierNetwork) -> Callable[..., Array]:
     """A function (state, obs [..., obs], f) -> λ_w(x) [...]; it doesn't depend on F̂."""
-    network = multiplier_network(config)
 
     def lam(state: MultiplierState, obs: Array, f: Array | None = None) -> Array:
         del f
@@ -76,14 +77,18 @@ def evaluate(config: MultiplierConfig) -> Callable[..., Array]:
 
 
 def dual_cycle(
-    config: MultiplierConfig, inner_loss: InnerLoss, state: MultiplierState, inputs: DualInputs
+    config: MultiplierConfig,
+    network: MultiplierNetwork,
+    inner_loss: InnerLoss,
+    state: MultiplierState,
+    inputs: DualInputs,
 ) -> tuple[MultiplierState, Metrics]:
     """One optimiser step on each of the M minibatches, the dual target frozen at the cycle's first λ (Eq. 9).
 
     The target has to be frozen: evaluated anew at each inner step, the regression's gradient at w = w_k would be
-    2ρ times the ascent direction with truncation, and the two methods would be one.
+    at every inner step, as at the first, twice the ascent direction with truncation, and the two methods would be one.
     """
-    optimizer, network = multiplier_optimizer(config), multiplier_network(config)
+    optimizer = multiplier_optimizer(config)
     g = inputs.f - config.threshold
     lam_k = network.apply(state.params, inputs.obs)
     target, rho_g = dual_target(lam_k, g, state.rho), state.rho * g

@@ -6,9 +6,10 @@ from statewise.config import SacConfig
 from statewise.core.types import Array
 from statewise.sac.mechanism import ActorTerms, Mechanism
 from statewise.sac.mechanisms.targets import cost_target
+from statewise.sac.networks import SacNetworks
 
 
-def build(config: SacConfig) -> Mechanism:
+def build(config: SacConfig, networks: SacNetworks) -> Mechanism:
     """Soft actor-critic without constraints (Haarnoja et al. 2018)."""
 
     def actor_loss(state: tuple[()], terms: ActorTerms) -> Array:

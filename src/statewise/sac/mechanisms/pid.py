@@ -11,6 +11,7 @@ from statewise.core.types import Array, Metrics
 from statewise.sac.mechanism import Mechanism
 from statewise.sac.mechanisms import scalar
 from statewise.sac.mechanisms.scalar import Scalar
+from statewise.sac.networks import SacNetworks
 
 
 class Controller(NamedTuple):
@@ -22,7 +23,7 @@ class Controller(NamedTuple):
     costs: Array
 
 
-def build(config: PidConfig) -> Mechanism:
+def build(config: PidConfig, networks: SacNetworks) -> Mechanism:
     """λ = max(0, K_p P + I + K_d D) with error e = mean G (Stooke et al. 2020, Algorithm 2)."""
     decay = config.pid_smoothing
 
