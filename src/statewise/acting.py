@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from statewise.core.types import Dims
-from statewise.errors import DivergenceError
+from statewise.errors import CheckpointError, DivergenceError
 from statewise.runtime import use_compilation_cache
 from statewise.storage.checkpoint import flatten, restore
 
@@ -141,7 +141,10 @@ class Acting:
         return arrays
 
     def load(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Take over a state saved by `arrays`; CheckpointError where it doesn't fit."""
+        """Take over a state saved by `arrays`; CheckpointError where it doesn't fit or isn't finite."""
+        for name, array in arrays.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise CheckpointError(f"{name} holds NaN or infinity")
         self.state = jax.device_put(restore(self.state, arrays))
         self.gradient_step = int(self.state.step)
 

@@ -175,10 +175,12 @@ class Agent:
 
         A run that this agent began, or was loaded from, goes on where its last checkpoint left it. The end of a part
         has a row, an evaluation and a checkpoint of its own, so parts give the bytes of the whole where they end on
-        a multiple of every interval. RunError where the folder holds another run (unless `overwrite`) or a process
-        works there.
+        a multiple of every interval. ValueError for anything but a positive whole number; RunError where the
+        folder holds another run (unless `overwrite`) or a process works there.
         """
         c = self.config
+        if total_steps is not None and (not isinstance(total_steps, int | np.integer) or total_steps < 1):
+            raise ValueError(f"total_steps: {total_steps!r} is not allowed; it must be a whole number of at least 1")
         with ExitStack() as stack:
             run = stack.enter_context(self._open_run(overwrite))
             env, eval_env = (self._vector(n) for n in (c.num_envs, c.eval_envs))

@@ -98,7 +98,10 @@ class Policy:
             policy = cls(PolicyFacts.from_metadata(metadata))
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path}: isn't a checkpoint of this version of Statewise: {error}") from error
-        policy.acting.load(unprefixed(PREFIX, arrays))
+        try:
+            policy.acting.load(unprefixed(PREFIX, arrays))
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from error
         return policy
 
     def write(self, path: str | os.PathLike[str]) -> None:
@@ -124,21 +127,35 @@ class Policy:
         else:
             self._calls += 1
             action = self.acting.explore(batch, self._calls)
+        self._require_finite(action)
         action = rescale_action(action, self.about.span).astype(np.float32)
         return action[0] if single else action
 
     def risk(self, obs: NDArray[Any]) -> tuple[Floats, Floats]:
-        """λ(x) and F̂(x): obs [obs] -> two scalars, or a batch [B, obs] -> [B], [B]."""
+        """λ(x) and F̂(x): obs [obs] -> two scalars, or a batch [B, obs] -> [B], [B].
+
+        ValueError for another shape, NaN, or values so large that the answer would be NaN, which compares as safe.
+        """
         batch, single = self._batch(obs)
         lam, f = self.acting.risk(batch)
+        self._require_finite(lam, f)
         return (lam[0], f[0]) if single else (lam, f)
 
     def _batch(self, obs: NDArray[Any]) -> tuple[NDArray[Any], bool]:
         array, size = np.asarray(obs), self.about.facts.dims.obs
-        if array.ndim not in (1, 2) or array.shape[-1] != size:
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"obs: dtype {array.dtype} is not allowed; it must be real numbers")
+        if array.ndim not in (1, 2) or array.shape[-1] != size or array.size == 0:
             raise ValueError(
                 f"obs: shape {array.shape} is not allowed; {self.about.task} has [{size}], or [B, {size}] for a batch"
             )
-        if not np.isfinite(array).all():
-            raise ValueError("obs: holds NaN or infinity; a policy needs finite observations")
-        return np.atleast_2d(array), array.ndim == 1
+        with np.errstate(over="ignore"):
+            batch = np.atleast_2d(array).astype(np.float32)
+        if not np.isfinite(batch).all():
+            raise ValueError("obs: holds NaN or infinity, as a float32; a policy needs finite observations")
+        return batch, array.ndim == 1
+
+    @staticmethod
+    def _require_finite(*answers: Floats) -> None:
+        if not all(np.isfinite(answer).all() for answer in answers):
+            raise ValueError("obs: its entries are too large; what the networks make of them is not finite")

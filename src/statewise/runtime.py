@@ -19,20 +19,26 @@ def capped_threads(threads: int) -> int:
     return cores if threads == 0 else min(threads, cores)
 
 
-def cache_folder() -> Path:
-    """Where compiled functions are kept: STATEWISE_CACHE_DIR, or the user's cache folder."""
+def cache_folder() -> Path | None:
+    """Where compiled functions are kept: STATEWISE_CACHE_DIR, or the user's cache folder; None without a home."""
     chosen = os.environ.get("STATEWISE_CACHE_DIR")
     if chosen:
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "statewise"
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "statewise"
+    except RuntimeError:  # no HOME, and a user that the system doesn't know
+        return None
 
 
 def use_compilation_cache() -> None:
     """Let JAX keep what it compiles for the next process; without a writable folder it just compiles."""
     import jax
 
-    folder = cache_folder() / "xla"
+    base = cache_folder()
+    if base is None:
+        return
+    folder = base / "xla"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

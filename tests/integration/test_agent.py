@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,54 @@ def test_other_shapes_are_refused(shape: tuple[int, ...], trained: Agent) -> Non
 def test_observations_must_be_finite(trained: Agent) -> None:
     with pytest.raises(ValueError, match="NaN or infinity"):
         trained.predict(np.array([0.0, np.nan]))
+
+
+@pytest.mark.parametrize(
+    ("obs", "said"),
+    [
+        (np.array([0.0, 1e39]), "as a float32"),  # finite as float64, infinite as the networks take it
+        (np.zeros((0, 2)), "shape"),
+        (np.array(["0", "1"]), "dtype"),
+        (np.array([0.0, 1.0j]), "dtype"),
+    ],
+)
+def test_no_observation_gets_an_answer_that_reads_as_safe_by_being_nan(trained: Agent, obs: Any, said: str) -> None:
+    for ask in (trained.predict, trained.risk):
+        with pytest.raises(ValueError, match=said):
+            ask(obs)
+
+
+def test_an_answer_that_is_not_finite_is_an_error(trained: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = np.full(7, np.nan, np.float32)
+    monkeypatch.setattr(trained.policy.acting, "risk", lambda obs: (np.zeros(7, np.float32), broken))
+    with pytest.raises(ValueError, match="too large"):
+        trained.risk(OBS)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2.5, float("nan"), float("inf"), "100"])
+def test_steps_to_learn_are_a_positive_whole_number(trained: Agent, steps: Any) -> None:
+    with pytest.raises(ValueError, match=r"total_steps: .* must be a whole number of at least 1"):
+        trained.learn(steps)
+
+
+def test_weights_that_are_not_finite_are_refused(trained: Agent, tmp_path: Path) -> None:
+    trained.save(tmp_path / "whole.safetensors")
+    arrays, metadata = load(tmp_path / "whole.safetensors")
+    name = next(name for name in arrays if "/policy/" in name)
+    arrays[name].flat[0] = np.nan
+    save(tmp_path / "broken.safetensors", arrays, metadata)
+    with pytest.raises(CheckpointError, match="holds NaN or infinity"):
+        Agent.load(tmp_path / "broken.safetensors")
+
+
+def test_a_run_without_a_checkpoint_is_opened_at_its_beginning(tiny_agent: MakeAgent, tmp_path: Path) -> None:
+    whole = tiny_agent(ExactPoint, root=tmp_path / "whole").learn()
+    begun = tiny_agent(ExactPoint, root=tmp_path / "begun").learn()
+    shutil.rmtree(folder_of(begun) / "checkpoints")
+    opened = Agent.open(folder_of(begun), ExactPoint)
+    assert opened.run_path == begun.run_path
+    assert_same_policy(opened.learn(overwrite=True), whole)
+    assert_same_policy(Agent.open(folder_of(begun), ExactPoint), whole)
 
 
 def assert_same_policy(one: Agent, other: Agent) -> None:
@@ -134,8 +183,8 @@ def test_no_function_is_compiled_twice_and_a_block_is_fetched_once(
     agent = tiny_agent(Point, "sac-alam")
     agent.learn()
     learner = agent.policy.acting
-    compiled = {name: getattr(learner, name)._cache_size() for name in ("_act", "_greedy", "_update")}
-    assert compiled == {"_act": 1, "_greedy": 1, "_update": 1}
+    compiled = {name: getattr(learner, name)._cache_size() for name in ("_act", "_greedy", "compiled_update")}
+    assert compiled == {"_act": 1, "_greedy": 1, "compiled_update": 1}
     blocks = (agent.config.total_steps - agent.config.learning_starts) // agent.config.block_env_steps + 1
     assert isinstance(agent.config, SacConfig)
     assert len(fetches) == blocks == learner.gradient_step // agent.config.block_updates

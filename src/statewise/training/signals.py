@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from typing import Any
 
 
-class Interrupted(Exception):
-    """The run was asked to stop; it has been checkpointed and can be resumed."""
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to stop; it has been checkpointed and can be resumed.
+
+    A KeyboardInterrupt, so that `except Exception` around a loop over seeds doesn't swallow Ctrl-C.
+    """
 
 
 @contextmanager

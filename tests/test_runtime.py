@@ -1,0 +1,36 @@
+"""What the process may use: an optional cache is never fatal, and a request to stop is a KeyboardInterrupt."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from typing import Any
+
+import pytest
+
+from statewise.runtime import cache_folder, use_compilation_cache
+from statewise.training.signals import Interrupted
+
+
+def test_no_home_and_an_unknown_user_mean_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME", "STATEWISE_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(uid: int) -> Any:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert "HOME" not in os.environ
+    assert cache_folder() is None
+    use_compilation_cache()
+
+
+def test_a_loop_over_seeds_that_catches_exceptions_does_not_swallow_a_stop() -> None:
+    def seeds() -> None:
+        try:
+            raise Interrupted("stopped at step 8; resume to go on")
+        except Exception:
+            pytest.fail("swallowed")
+
+    with pytest.raises(KeyboardInterrupt):
+        seeds()
