@@ -43,5 +43,5 @@ def test_a_method_from_outside_may_bring_a_function(monkeypatch: pytest.MonkeyPa
 
     mechanism = build_method(SacConfig())
     monkeypatch.setattr("statewise.methods.METHODS", {})
-    register(Method(Mine, "a method of one's own", lambda config: mechanism))
+    register(Method(Mine, "a method of one's own", lambda config, networks: mechanism))
     assert build_method(Mine()) is mechanism

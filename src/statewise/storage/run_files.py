@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, SupportsFloat
 
@@ -81,11 +82,12 @@ class RunFiles:
         write_text_atomic(self.run.path / "failure.json", json.dumps(report, indent=2) + "\n")
 
     def close(self) -> None:
-        """Make all rows durable and close the files."""
-        for writer in (self._metrics, self._timing):
-            if writer is not None:
-                writer.close()
-        self._metrics = self._timing = None
+        """Make all rows durable and close the files, the second even where the first has no space left."""
+        writers, self._metrics, self._timing = (self._metrics, self._timing), None, None
+        with ExitStack() as stack:
+            for writer in writers:
+                if writer is not None:
+                    stack.callback(writer.close)
 
     def __enter__(self) -> RunFiles:
         return self
