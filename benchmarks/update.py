@@ -245,13 +245,14 @@ def part_timers(learner: Learner) -> dict[str, Callable[[], float]]:
     """For each part a function that measures its seconds per gradient step, compiled alone."""
     sac, state = learner.sac, learner.sac.init(jax.random.PRNGKey(0))
     keys = jax.random.split(jax.random.PRNGKey(2), BLOCK)
+    batches = jax.jit(sac.prepare)(state.embedding, learner.batches)
 
     def timer(part: Part) -> Callable[[], float]:
         def scan(state: SacState, batches: Batch, keys: Array) -> Any:
             return jax.lax.scan(lambda s, xs: part(s, *xs), state, (batches, keys))
 
-        run = jax.jit(scan, compiler_options=compiler_options()).lower(state, learner.batches, keys).compile()
-        return lambda: seconds(lambda: run(state, learner.batches, keys)) / BLOCK
+        run = jax.jit(scan, compiler_options=compiler_options()).lower(state, batches, keys).compile()
+        return lambda: seconds(lambda: run(state, batches, keys)) / BLOCK
 
     schedule, update = sac.mechanism.dual, sac.mechanism.update
     assert schedule is not None

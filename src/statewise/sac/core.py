@@ -185,7 +185,7 @@ class Sac:
         """
         keys = StepKeys.of(key)
         step = state.step if step is None else step
-        batch = self._prepare(state.embedding, batch)
+        batch = self.prepare(state.embedding, batch)
         state, critic_metrics = self.critic_step(state, batch, keys.next)
         state, actor_metrics, f = self.actor_step(state, batch, keys.actor, step)
         state, follow_metrics = self._follow(state, batch, f, jax.random.fold_in(keys.actor, 1))
@@ -317,7 +317,7 @@ class Sac:
 
     def dual_inputs(self, state: SacState, dual: Batch, key: Key) -> DualInputs:
         """What a dual cycle learns from: the states of its minibatches [M, B] and F̂ there."""
-        batch = self._prepare(state.embedding, dual)
+        batch = self.prepare(state.embedding, dual)
         cycles, size = batch.obs.shape[:2]
         flat = batch.obs.reshape(cycles * size, self.inputs.obs)
         f = self._feasibility(state, flat, key, max(self.mechanism.n_cost_samples, 1))
@@ -364,7 +364,7 @@ class Sac:
             return state.unit
         return running_range(state.unit, q, (step == 0).astype(q.dtype))
 
-    def _prepare(self, embedding: EmbeddingState, batch: Batch) -> Batch:
+    def prepare(self, embedding: EmbeddingState, batch: Batch) -> Batch:
         """Replayed transitions as the networks take them: embedded observations, scaled reward, binary cost."""
         return batch._replace(
             obs=self.embed(embedding, batch.obs),
