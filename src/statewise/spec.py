@@ -65,7 +65,7 @@ def run_labels(specs: Sequence[RunSpec]) -> list[str]:
     """A readable name for each run among these: its method, with the fields that set it apart from others of it.
 
     Runs that differ in their seeds alone have one label. A field is named where runs of one method have different
-    values of it, unless the value is the preset `standard`'s.
+    values of it, unless the value is that of `standard`; all together are "paper" where they are Table I's.
     """
     labels = []
     for spec in specs:
@@ -74,6 +74,8 @@ def run_labels(specs: Sequence[RunSpec]) -> list[str]:
         others = [other.config.identity() for other in specs if other.config.method == method]
         apart = [name for name, value in fields.items() if any(other[name] != value for other in others)]
         named = [f"{name}={_plain(fields[name])}" for name in apart if fields[name] != usual[name]]
+        if len(named) > 1 and fields == make_config(method, "paper").identity():
+            named = ["paper"]
         labels.append(f"{method} ({', '.join(named)})" if named else method)
     return labels
 

@@ -101,6 +101,7 @@ def test_runs_are_grouped_by_what_sets_them_apart_and_seeds_are_not(
         write_run(tmp_path / "b", "sac-alam", 1, evaluation(100, 2.0), threads=2),
         write_run(tmp_path / "c", "sac-alam", 0, evaluation(100, 3.0), penalty="linear", hidden=(64, 64)),
         write_run(tmp_path / "d", "sac", 0, evaluation(100, 4.0), tau=0.005),
+        write_run(tmp_path / "e", "sac-alam", 0, evaluation(100, 5.0), **make_config("sac-alam", "paper").identity()),
     ]
     compare_picture(runs, tmp_path / "c.png")
     # The run of SAC is alone among its kind: nothing sets it apart.
@@ -108,6 +109,7 @@ def test_runs_are_grouped_by_what_sets_them_apart_and_seeds_are_not(
         "sac",
         "sac-alam",
         "sac-alam (hidden=64×64, penalty=linear)",
+        "sac-alam (paper)",
     }
 
 
