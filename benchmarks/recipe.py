@@ -1,6 +1,7 @@
 """The preset `standard` on many tasks, with its ingredients taken away, and with every method: tables from real runs.
 
     python benchmarks/recipe.py tasks        # SAC-ALaM beside SAC on ten tasks
+    python benchmarks/recipe.py full         # SAC-ALaM to the preset's own 1,000,000 steps
     python benchmarks/recipe.py ablation     # each ingredient taken away alone
     python benchmarks/recipe.py methods      # all methods with the same setting
     python benchmarks/recipe.py tasks --report          # only write the tables again

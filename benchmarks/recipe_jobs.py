@@ -9,6 +9,9 @@ from statewise.config import OnPolicyConfig
 from statewise.methods import METHODS
 
 STEPS, ON_POLICY_STEPS = 400_000, 1_000_000
+FULL_STEPS = 1_000_000
+"""Steps of `standard` where nobody names another number."""
+FULL = "standard, whole"
 EPISODES = 20
 EPISODE_SEED = 5_000_003
 """Seed of the episodes behind the tables, far from those of the evaluations in training."""
@@ -111,8 +114,16 @@ def jobs_of_methods() -> list[Job]:
     ]
 
 
+def jobs_of_full() -> list[Job]:
+    """As many steps as the preset has by itself: three seeds of SAC-ALaM on Goal1, then one on each other task."""
+    goal = [(GOAL, seed) for seed in (0, 1, 2)]
+    others = [(task, 0) for task in TASKS if task != GOAL]
+    return [job("sac-alam", task, seed, FULL, total_steps=FULL_STEPS) for task, seed in (*goal, *others)]
+
+
 TABLES: dict[str, Callable[[], list[Job]]] = {
     "tasks": jobs_of_tasks,
+    "full": jobs_of_full,
     "ablation": jobs_of_ablation,
     "methods": jobs_of_methods,
 }

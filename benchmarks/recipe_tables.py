@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from recipe_jobs import CHEETAH, EPISODES, GOAL, PUBLISHED, STEPS, TASKS, WITHOUT
+from recipe_jobs import CHEETAH, EPISODES, FULL, FULL_STEPS, GOAL, PUBLISHED, STEPS, TASKS, WITHOUT
 
 from statewise.methods import METHODS
 from statewise.report.pictures import COLOURS
@@ -145,11 +145,13 @@ def picture(runs: pl.DataFrame, rows: Sequence[str], column: str, path: Path) ->
 
 WRITERS: dict[str, Callable[[pl.DataFrame], list[str]]] = {
     "tasks": table_of_tasks,
+    "full": table_of_tasks,
     "ablation": table_of_ablation,
     "methods": table_of_methods,
 }
 HEADS = {
     "tasks": "SAC-ALaM on ten tasks, preset `standard`",
+    "full": "SAC-ALaM with as many steps as `standard` has by itself",
     "ablation": "What `standard` is without each of its ingredients",
     "methods": "Every method with `standard`",
 }
@@ -158,18 +160,19 @@ HEADS = {
 def report(name: str) -> None:
     """Write a table from the results."""
     runs = read(RUNS)
+    label = FULL if name == "full" else "standard"
     if name != "ablation":
-        runs = runs.filter(pl.col("label") == "standard")
+        runs = runs.filter(pl.col("label") == label)
     text = [
-        f"# {HEADS[name]}, {STEPS:,} environment steps",
+        f"# {HEADS[name]}, {FULL_STEPS if name == 'full' else STEPS:,} environment steps",
         "",
         f"`python benchmarks/recipe.py {name}`: return / cost of {EPISODES} episodes, seeds separated by semicolons.",
         "",
         *WRITERS[name](runs),
     ]
     write_text_atomic(RESULTS / f"recipe-{name}.md", "\n".join(text).rstrip() + "\n")
-    curves = read(CURVES).filter(pl.col("label") == "standard")
+    curves = read(CURVES).filter(pl.col("label") == label)
     if name != "ablation":
-        rows = [task for task in (TASKS if name == "tasks" else (GOAL, CHEETAH)) if task in set(curves["task"])]
+        rows = [task for task in ((GOAL, CHEETAH) if name == "methods" else TASKS) if task in set(curves["task"])]
         picture(curves, rows, "method", RESULTS / f"recipe-{name}.png")
     print("\n".join(text))
