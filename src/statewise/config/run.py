@@ -47,7 +47,18 @@ NOT_IDENTITY = ("seed", "threads", "checkpoint_interval", "checkpoints_kept")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class Part:
+    """Fields that belong together; a configuration is composed of parts.
+
+    `__post_init__` checks what a part asks of its own fields, after the fields themselves were checked.
+    """
+
+    def __post_init__(self) -> None:
+        """The end of the chain of checks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(Part):
     """What every training run has, whatever its method."""
 
     method: ClassVar[str] = ""
