@@ -40,8 +40,8 @@ class VelocityVectorEnv(NativeVectorEnv[VelocityWorlds]):
         max_episode_steps: int = 1000,
         render_mode: str | None = None,
     ) -> None:
-        figures = VELOCITY_TASKS[task]
-        self.worlds = VelocityWorlds(figures, num_envs, threads)
+        constants = VELOCITY_TASKS[task]
+        self.worlds = VelocityWorlds(constants, num_envs, threads)
         observation_space, action_space = _spaces(self.worlds)
         super().__init__(
             task=task,
@@ -51,7 +51,7 @@ class VelocityVectorEnv(NativeVectorEnv[VelocityWorlds]):
             max_episode_steps=max_episode_steps,
             exact_state=True,
             has_constraint=True,
-            training_reward_scale=figures.training_reward_scale,
+            training_reward_scale=constants.training_reward_scale,
             render_mode=render_mode,
             render_fps=round(1.0 / self.worlds.dt),
         )
