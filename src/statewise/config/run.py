@@ -115,6 +115,10 @@ class RunConfig(Part):
             check("hidden", width, Count)
         for entry in self.proximity or ():
             check("proximity", entry, Whole)
+        if self.proximity is not None and self.embedding != "powers":
+            raise ValueError(
+                f"proximity: {self.proximity} has no effect with embedding = {self.embedding}; it must be None there"
+            )
         if not self.hidden:
             raise ValueError("hidden: () is empty; name at least one layer, such as (256, 256)")
 

@@ -63,6 +63,11 @@ class SacConfig(RunConfig):
             )
         if self.replay_capacity < self.batch_size:
             raise ValueError(f"replay_capacity: {self.replay_capacity} must be at least batch_size = {self.batch_size}")
+        if self.feasibility == "cdf" and not self.binary_cost:
+            raise ValueError(
+                "binary_cost: False is not allowed with feasibility = cdf, which discounts the steps to a violation"
+                " and so needs a cost of 0 or 1"
+            )
 
     @property
     def block_env_steps(self) -> int:
