@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from statewise.envs.navigation.registry import NAVIGATION_TASKS
 from statewise.errors import CheckpointError, RunError
 from statewise.learner import Learner
 from statewise.methods import metric_columns
+from statewise.modules import import_allowed, require_imported
 from statewise.policy import Policy, PolicyFacts
 from statewise.report.progress import Progress
 from statewise.runtime import capped_threads
@@ -91,15 +92,25 @@ class Agent:
         return agent
 
     @classmethod
-    def open(cls, run: str | os.PathLike[str], env: Env | None = None, *, constraint: Constraint | None = None) -> Self:
+    def open(
+        cls,
+        run: str | os.PathLike[str],
+        env: Env | None = None,
+        *,
+        constraint: Constraint | None = None,
+        allow_modules: Iterable[str] = (),
+    ) -> Self:
         """The agent of a run folder, wherever the run stands: `learn` begins it or goes on from its last checkpoint.
 
-        env and constraint as in `load`. RunError for a folder that isn't a run.
+        env, constraint and allow_modules as in `load`. RunError for a folder that isn't a run.
         """
+        import_allowed(allow_modules)
         run = Path(run)
         spec = RunSpec.read(RunFolder.open(run).config_path)
         if CheckpointStore(RunFolder(run).checkpoints, keep=1).latest() is not None:
             return cls.load(run, env, constraint=constraint)
+        if env is None:
+            require_imported(spec.task, "task")
         agent = cls.from_config(spec.config, spec.task if env is None else env, constraint=constraint)
         agent.run_path = run
         return agent
@@ -112,16 +123,20 @@ class Agent:
         *,
         constraint: Constraint | None = None,
         which: str = "latest",
+        allow_modules: Iterable[str] = (),
     ) -> Self:
         """An agent from a run folder (`which`: "latest" or "best" checkpoint) or from one file.
 
-        env and constraint are needed only where the run was made from objects that have no name. Raises CheckpointError
-        for a damaged or missing checkpoint, RunError for a folder that isn't a run.
+        env and constraint are needed only where the run was made from objects that have no name. allow_modules: those
+        that the files may name, where method or task come from outside; they are imported, and no others. Raises
+        CheckpointError for a damaged or missing checkpoint, RunError for a folder that isn't a run.
         """
+        import_allowed(allow_modules)
         path = Path(path)
         policy = Policy.read(_checkpoint_in(path, which) if path.is_dir() else path)
         agent = cls.__new__(cls)
         agent._assemble(policy, None, policy.about.task if env is None else env, constraint)
+        agent._task_is_from_file = env is None
         agent.run_path = path if path.is_dir() else None
         agent._owns_run = agent.run_path is not None
         return agent
@@ -144,6 +159,7 @@ class Agent:
         self._env = _repeatable(env)
         self._constraint = constraint
         self._owns_run = False
+        self._task_is_from_file = False
 
     @property
     def config(self) -> RunConfig:
@@ -274,6 +290,8 @@ class Agent:
         return frames
 
     def _vector(self, num_envs: int, **rendering: Any) -> SafeVectorEnv:
+        if self._task_is_from_file:
+            require_imported(self.task, "task")
         return make_vector(
             self._env,
             num_envs,
