@@ -148,8 +148,8 @@ register(
 def find_method(name: str) -> Method:
     """The method of that name, or of "module:name", whose module is imported first and registers it.
 
-    A name that stands in a file goes through `method_in_file`. ValueError naming the known ones, or why the module can't
-    be imported.
+    A name that stands in a file goes through `method_in_file`. ValueError naming the known ones, or why the module
+    can't be imported.
     """
     import_module_of(name, "method")
     name = name.rpartition(":")[2]

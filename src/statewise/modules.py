@@ -21,9 +21,7 @@ def import_module_of(name: str, what: str) -> None:
 def import_allowed(modules: Iterable[str]) -> None:
     """Import the modules whose names may stand in the files that are read next; ValueError as above."""
     if isinstance(modules, str):
-        raise ValueError(
-            f"allow_modules: {modules!r} is not allowed; it must be a tuple of names, as in ({modules!r},)"
-        )
+        raise ValueError(f"allow_modules: {modules!r} is not allowed; it must be a tuple, such as ({modules!r},)")
     for module in modules:
         _import(module, f"allow_modules: {module!r}")
 

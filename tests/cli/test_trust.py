@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.tiny_runs import TASK, train
 
@@ -104,7 +105,7 @@ def test_python_imports_no_module_for_a_file(use: Any, copied: Path, evil: Path)
 def test_a_task_of_a_loaded_agent_is_imported_only_where_it_is_allowed(copied: Path, evil: Path) -> None:
     run = edited(copied, "task")
     agent = Agent.load(run)
-    assert agent.predict([0.0] * agent.policy.about.facts.dims.obs).shape == (2,)
+    assert agent.predict(np.zeros(agent.policy.about.facts.dims.obs)).shape == (2,)
     with pytest.raises(ValueError, match=r"task: 'evil:.*allow_modules=\('evil',\)"):
         agent.evaluate(1)
     assert not evil.exists()

@@ -1,4 +1,4 @@
-"""Standard output and standard error that never end what writes to them: a reader that goes away, a lost terminal, ASCII."""
+"""Standard output and error that never end what writes to them, whether their reader goes away or they are ASCII."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def unwritten(outlet: Outlet) -> OSError | None:
 
 
 def _fill_closed_descriptors() -> None:
-    """Open what is closed of the three standard descriptors, or the next file would get its number and others' output."""
+    """Open what is closed of the three standard descriptors, or the next file would get its number, and output."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
