@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import gymnasium
 import numpy as np
@@ -16,6 +16,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from statewise.config import DEFAULT_PRESET, RunConfig
+from statewise.core.types import Dims
 from statewise.envs import SafeVectorEnv, make_vector
 from statewise.envs.navigation.registry import NAVIGATION_TASKS
 from statewise.errors import CheckpointError, RunError
@@ -292,12 +293,26 @@ class Agent:
     def _vector(self, num_envs: int, **rendering: Any) -> SafeVectorEnv:
         if self._task_is_from_file:
             require_imported(self.task, "task")
-        return make_vector(
+        env = make_vector(
             self._env,
             num_envs,
             threads=capped_threads(self.config.threads),
             constraint=self._constraint,
             **rendering,
+        )
+        dims = Dims(env.single_observation_space.shape[0], env.single_action_space.shape[0])
+        if dims != self.policy.about.facts.dims:
+            env.close()
+            raise ValueError(
+                f"env: {env.task} has {dims.obs} observations and {dims.action} actions; this policy was trained on"
+                f" {self.policy.about.facts.dims.obs} and {self.policy.about.facts.dims.action}, as in {self.task}"
+            )
+        return env
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "an Agent can't be pickled or copied, as it holds compiled functions and environments: save(path) it, and"
+            " Agent.load(path) it in the other process"
         )
 
 
