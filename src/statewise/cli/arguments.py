@@ -69,6 +69,8 @@ class Resume(Reporting):
 
     run: RunPath
     """The run folder."""
+    total_steps: int | None = None
+    """Go on until so many environment steps in all, beyond those of the configuration, say; schedules stay its own."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,16 +21,16 @@ class Log(NamedTuple):
 
 
 class Listener:
-    """Takes rows of metrics; the logger is opened at the first one, as the run folder must be there by then."""
+    """Takes rows of metrics; the logger is opened at the first one's step, as the run folder must be there by then."""
 
-    def __init__(self, open_log: Callable[[], Log]) -> None:
+    def __init__(self, open_log: Callable[[int], Log]) -> None:
         self._open = open_log
         self._log: Log | None = None
 
     def __call__(self, row: Row) -> None:
         """Log the row's figures as train/<column> or eval/<column>."""
         if self._log is None:
-            self._log = self._open()
+            self._log = self._open(int(row["step"]))
         figures = {
             f"{row['phase']}/{name}": float(value) for name, value in row.items() if name not in ("phase", "step")
         }
@@ -42,11 +43,17 @@ class Listener:
 
 
 def tensorboard_listener(run_folder: Path) -> Listener:
-    """Event files in `run_folder`/tensorboard, by TensorBoard's own writer; ValueError where it is missing."""
+    """Event files in `run_folder`/tensorboard, by TensorBoard's own writer; ValueError where it is missing.
+
+    A process that goes on with a run begins with the sign on which TensorBoard drops the steps, from its own first one
+    on, that a process killed behind the last checkpoint had logged already.
+    """
     summary = _extra("tensorboard.summary", "tensorboard")
 
-    def open_log() -> Log:
-        writer = summary.Writer(str(run_folder / "tensorboard"))
+    def open_log(step: int) -> Log:
+        folder = str(run_folder / "tensorboard")
+        _begin_session(folder, step)
+        writer = summary.Writer(folder)
 
         def write(figures: dict[str, float], step: int) -> None:
             for name, value in figures.items():
@@ -65,7 +72,8 @@ def wandb_listener(project: str, spec: RunSpec) -> Listener:
     """
     wandb = _extra("wandb", "wandb")
 
-    def open_log() -> Log:
+    def open_log(step: int) -> Log:
+        del step
         run = wandb.init(
             project=project,
             group=f"{spec.task}/{spec.config.method}/{spec.config.digest()}",
@@ -75,6 +83,16 @@ def wandb_listener(project: str, spec: RunSpec) -> Listener:
         return Log(lambda figures, step: run.log(figures, step=step), run.finish)
 
     return Listener(open_log)
+
+
+def _begin_session(folder: str, step: int) -> None:
+    """An event file that lets TensorBoard drop what earlier ones hold from `step` on."""
+    protocol = importlib.import_module("tensorboard.compat.proto.event_pb2")
+    files = importlib.import_module("tensorboard.summary.writer.event_file_writer")
+    writer = files.EventFileWriter(folder)
+    start = protocol.SessionLog(status=protocol.SessionLog.START)
+    writer.add_event(protocol.Event(step=step, wall_time=time.time(), session_log=start))
+    writer.close()
 
 
 def _extra(module: str, extra: str) -> Any:
