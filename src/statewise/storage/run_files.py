@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, SupportsFloat
 
 from statewise.core.columns import TIMING_COLUMNS, Column
 from statewise.errors import RunError
+from statewise.storage import checkpoint
 from statewise.storage.checkpoint import Arrays, CheckpointStore
 from statewise.storage.files import write_text_atomic
 from statewise.storage.metrics import MetricsWriter
@@ -82,12 +83,14 @@ class RunFiles:
     def settle(self, saved: Saved) -> bool:
         """Finish what a kill behind that checkpoint left undone; whether there was anything.
 
-        That is the copy of the best checkpoint, and the removal of those beyond the kept ones.
+        That is the copy of the best checkpoint, and the removal of those beyond the kept ones. CheckpointError where
+        that copy is damaged and can't be made again.
         """
-        pruned = self._store.prune(saved.step)
         best = saved.metadata["best_step"]
         marked = best in self._store.steps() and self._store.mark_best(best)
-        return pruned or marked
+        if not marked and self._store.best_path.exists():
+            checkpoint.load(self._store.best_path)
+        return self._store.prune(saved.step) or marked
 
     def mark_best(self, step: int) -> None:
         """Keep a copy of the checkpoint of `step` as the best one."""

@@ -50,7 +50,6 @@ class Trainer:
             self.engine.about.require_same(saved.metadata, saved.path)
             self.engine.load(saved.arrays, saved.metadata)
             self.evaluator.load(saved.arrays, saved.metadata)
-            self.files.settle(saved)
             self.engine.stopwatch.restart(self.engine.step)
             if not self.engine.env.exact_state:
                 self.progress.say(
@@ -58,6 +57,8 @@ class Trainer:
                     f" from step {self.engine.step:,}"
                 )
         self.files.open(saved)
+        if saved is not None:
+            self.files.settle(saved)
         if changed := self.files.note_machine(self.engine.step, machine()):
             self.progress.say(
                 f"the run goes on with {', '.join(changed)}: it may not give the bits that it would have given before"
