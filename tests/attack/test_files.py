@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import pytest
-from support.attacks import SCALE, Attacks
-from support.toys import ExactPoint
+from support.attacks import SCALE, TASK, Attacks, compile_once
 
-from statewise import agent, policy
 from statewise.cli import commands, main
 from statewise.errors import CheckpointError
+from statewise.spec import RunSpec
 from statewise.storage import checkpoint
 from statewise.storage.run_folder import RunFolder
 
-TASK = "StatewiseAttackedPoint-v0"
 FIELDS = (
     "--preset paper --total-steps 48 --num-envs 2 --threads 1 --hidden 8 --batch-size 8 --block-length 4"
     " --warmup-steps 8 --replay-capacity 32 --log-interval 8 --eval-interval 24 --eval-envs 1 --checkpoint-interval 16"
@@ -41,11 +37,8 @@ RNG = np.random.default_rng(20_261_126)
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> Any:
     """Compile once, and draw no picture."""
-    if TASK not in gymnasium.registry:
-        gymnasium.register(TASK, ExactPoint)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(agent, "build_learner", functools.cache(agent.build_learner))
-        patch.setattr(policy, "build_core", functools.cache(policy.build_core))
+        compile_once(patch)
         patch.setattr(commands, "_conclude", lambda run, agent: (run / "progress.png").write_bytes(b"drawn"))
         yield
 
@@ -232,8 +225,8 @@ def test_no_command_writes_through_a_link(
         elsewhere.write_bytes(b"precious")
     (run / name).symlink_to(elsewhere)
     whole = contents(tmp_path)
-    commands = [["resume", str(run), "--quiet"], [*train_again(tmp_path, run)]]
-    for argv in commands:
+    attempts = [["resume", str(run), "--quiet"], train_again(tmp_path, run)]
+    for argv in attempts:
         assert main(argv) == 2
         said = capsys.readouterr().err
         assert said.count("\n") == 1
@@ -241,7 +234,7 @@ def test_no_command_writes_through_a_link(
         assert {n: d for n, d in contents(tmp_path).items() if n != "run/.lock"} == {
             n: d for n, d in whole.items() if n != "run/.lock"
         }
-    attacks.note("commands on runs with a link", len(commands))
+    attacks.note("commands on runs with a link", len(attempts))
 
 
 def train_again(root: Path, run: Path) -> list[str]:
@@ -254,7 +247,5 @@ def train_again(root: Path, run: Path) -> list[str]:
 
 
 def begun_name(run: Path) -> str:
-    from statewise.spec import RunSpec
-
     config = RunSpec.read(run / "config.json").config
     return f"seed-{config.seed}-{config.digest()}"

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import pytest
-from support.attacks import SCALE, Attacks
+from support.attacks import SCALE, TASK, Attacks, compile_once
 from support.killing import FileOperations, Killed
-from support.toys import ExactPoint
 
-from statewise import agent, policy
 from statewise.cli import commands, main
 from statewise.report import pictures
 from statewise.storage.files import write_bytes_atomic
 from statewise.storage.run_folder import RunFolder
 
-TASK = "StatewiseKilledPoint-v0"
 ANY: dict[str, Any] = {
     "preset": "paper",
     "total-steps": 48,
@@ -52,8 +47,7 @@ if SCALE > 1:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compile each method once, and let the picture be a digest of the figures that it shows."""
-    if TASK not in gymnasium.registry:
-        gymnasium.register(TASK, ExactPoint)
+    compile_once(monkeypatch)
 
     def picture(run: Path, output: Path | None = None, *, frames: Any = ()) -> Path:
         del output, frames
@@ -61,8 +55,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         write_bytes_atomic(folder.picture_path, hashlib.sha256(folder.metrics_path.read_bytes()).digest())
         return folder.picture_path
 
-    monkeypatch.setattr(agent, "build_learner", functools.cache(agent.build_learner))
-    monkeypatch.setattr(policy, "build_core", functools.cache(policy.build_core))
     monkeypatch.setattr(pictures, "run_picture", picture)
     monkeypatch.setattr(commands, "_frames", lambda agent: [])
 

@@ -170,7 +170,8 @@ def test_every_changed_bit_of_a_row_that_can_be_drawn_is_noticed(
     replay = Replay(LAYOUT, capacity, slack=slack, path=path)
     for row in range(added):
         replay.add(numbered_rows(row, 1))
-        digests = replay.digests()
+        replay.digests()
+    digests = replay.digests()
     drawn = set(window(replay))
     whole = path.read_bytes()
     places, row_bytes = capacity + slack, 4 * LAYOUT.width

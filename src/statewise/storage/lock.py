@@ -15,7 +15,7 @@ from statewise.errors import RunError
 LOCK_NAME = ".lock"
 
 _fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
-_UNSUPPORTED = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP)
+_UNSUPPORTED = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 """What file systems say that can't lock a folder, such as NFS."""
 _BEYOND_THE_PID = 64
 
