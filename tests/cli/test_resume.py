@@ -102,7 +102,6 @@ def test_resume_in_a_foreign_folder_deletes_nothing(
 
 def test_tensorboard_shows_no_step_twice_after_a_kill(copied: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 
     newest = copied / "checkpoints" / "step-000000000512.safetensors"
     newest.unlink()  # as if the process had died right before it was there
@@ -111,5 +110,3 @@ def test_tensorboard_shows_no_step_twice_after_a_kill(copied: Path) -> None:
     events.Reload()
     assert [event.step for event in events.Tensors("train/q_loss")] == list(range(64, 513, 64))
     assert [event.step for event in events.Tensors("eval/return")] == [256, 512]
-    shown = EventMultiplexer().AddRun(str(copied / "tensorboard"), "run").Reload()
-    assert [event.step for event in shown.Tensors("run", "train/q_loss")] == list(range(64, 513, 64))

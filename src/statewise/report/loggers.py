@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import time
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,15 +45,15 @@ class Listener:
 def tensorboard_listener(run_folder: Path) -> Listener:
     """Event files in `run_folder`/tensorboard, by TensorBoard's own writer; ValueError where it is missing.
 
-    A process that goes on with a run begins with the sign on which TensorBoard drops the steps, from its own first one
-    on, that a process killed behind the last checkpoint had logged already.
+    A process that goes on with a run cuts off, from its own first step on, what one that was killed behind the last
+    checkpoint had logged already.
     """
     summary = _extra("tensorboard.summary", "tensorboard")
 
     def open_log(step: int) -> Log:
-        folder = str(run_folder / "tensorboard")
-        _begin_session(folder, step)
-        writer = summary.Writer(folder)
+        for path in (run_folder / "tensorboard").glob("events.out.tfevents.*"):
+            os.truncate(path, _length_before(path.read_bytes(), step))
+        writer = summary.Writer(str(run_folder / "tensorboard"))
 
         def write(figures: dict[str, float], step: int) -> None:
             for name, value in figures.items():
@@ -85,14 +85,24 @@ def wandb_listener(project: str, spec: RunSpec) -> Listener:
     return Listener(open_log)
 
 
-def _begin_session(folder: str, step: int) -> None:
-    """An event file that lets TensorBoard drop what earlier ones hold from `step` on."""
-    protocol = importlib.import_module("tensorboard.compat.proto.event_pb2")
-    files = importlib.import_module("tensorboard.summary.writer.event_file_writer")
-    writer = files.EventFileWriter(folder)
-    start = protocol.SessionLog(status=protocol.SessionLog.START)
-    writer.add_event(protocol.Event(step=step, wall_time=time.time(), session_log=start))
-    writer.close()
+def _length_before(events: bytes, step: int) -> int:
+    """Bytes of an event file up to its first whole record of `step` or later.
+
+    A record is its length in 8 bytes, a checksum in 4, an event, and a checksum in 4.
+    """
+    event = importlib.import_module("tensorboard.compat.proto.event_pb2").Event
+    broken = importlib.import_module("google.protobuf.message").DecodeError
+    position = 0
+    while position < len(events):
+        begin = position + 12
+        end = begin + int.from_bytes(events[position : position + 8], "little")
+        try:
+            if end + 4 > len(events) or event.FromString(events[begin:end]).step >= step:
+                break
+        except broken:
+            break
+        position = end + 4
+    return position
 
 
 def _extra(module: str, extra: str) -> Any:

@@ -56,13 +56,12 @@ class Trainer:
                     f"{self.engine.env.task} can't restore its state: the running episodes start afresh"
                     f" from step {self.engine.step:,}"
                 )
-        self.files.open(saved)
-        if saved is not None:
             self.files.settle(saved)
         if changed := self.files.note_machine(self.engine.step, machine()):
             self.progress.say(
                 f"the run goes on with {', '.join(changed)}: it may not give the bits that it would have given before"
             )
+        self.files.open(saved)
 
     def train(self, total_steps: int | None = None) -> None:
         """Train until `total_steps` environment steps in all (the configuration's, if None) have been taken.
