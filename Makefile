@@ -1,6 +1,7 @@
 # make train            train and evaluate a first policy
 # make test             every check and every test
 # make parity           only the tests against recordings of the original, under MuJoCo 3.3.7 (part of make test)
+# make attack           bad files, folders and command lines, and kills, twenty times as many as make test
 # make bench            speed: gradient step, whole training, sampling
 # make bench-peers      speed beside OmniSafe's SACLag, installed in an environment of its own (needs Python 3.10, 6 GB)
 # make wheels           builds the wheel, and trains from it under each of PYTHONS
@@ -18,7 +19,7 @@ ROOT ?= runs/demo
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES := pyproject.toml constraints.txt src/statewise/__init__.py
 
-.PHONY: train check test parity bench bench-peers wheels clean
+.PHONY: train check test attack parity bench bench-peers wheels clean
 
 train: $(VENV)/.installed
 	$(BIN)/statewise train sac-alam $(TASK) --preset demo --root $(ROOT) --overwrite
@@ -33,6 +34,9 @@ check: $(VENV)/.installed-dev
 
 test: check parity
 	$(BIN)/python -m pytest -n 2 --dist worksteal --timeout 900
+
+attack: $(VENV)/.installed-dev
+	STATEWISE_ATTACK=20 $(BIN)/python -m pytest -n 2 --dist worksteal tests/attack
 
 # The worlds under the MuJoCo release that still does as the original's did: agreement to the bit, or nearly.
 parity: $(OLD)/.installed

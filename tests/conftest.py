@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.attacks import Attacks
 
 # Set before anything imports JAX or NumPy; pytest-xdist hands the environment on to its workers.
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -50,3 +52,22 @@ def few_memory_maps() -> Iterator[None]:
 
         jax.clear_caches()
         gc.collect()
+
+
+@pytest.fixture
+def attacks(record_property: Callable[[str, object], None]) -> Attacks:
+    """The books of a test's attacks."""
+    return Attacks(record_property)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many attacks the tests that passed have withstood, on all workers."""
+    sums: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name == "attacks":
+                sums[value[0]] += value[1]
+    if sums:
+        terminalreporter.section("attacks withstood")
+        for kind, count in sums.items():
+            terminalreporter.write_line(f"{count:>7,}  {kind}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from statewise.runtime import cache_folder, use_compilation_cache
+from statewise.runtime import cache_folder, machine, use_compilation_cache
 from statewise.training.signals import Interrupted
 
 
@@ -34,3 +34,12 @@ def test_a_loop_over_seeds_that_catches_exceptions_does_not_swallow_a_stop() -> 
 
     with pytest.raises(KeyboardInterrupt):
         seeds()
+
+
+def test_the_machine_is_told_by_what_bits_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NPROC", "3")
+    assert machine()["cores"] == 3
+    monkeypatch.delenv("NPROC")
+    assert machine()["cores"] == len(os.sched_getaffinity(0))
+    assert machine().keys() >= {"statewise", "jax", "numpy", "mujoco"}
+    assert machine()["processor"] != ""

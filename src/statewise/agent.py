@@ -130,11 +130,15 @@ class Agent:
 
         env and constraint are needed only where the run was made from objects that have no name. allow_modules: those
         that the files may name, where method or task come from outside; they are imported, and no others. Raises
-        CheckpointError for a damaged or missing checkpoint, RunError for a folder that isn't a run.
+        CheckpointError for a damaged or missing checkpoint, RunError for a folder that isn't a run or whose config.json
+        is of another run than the checkpoint.
         """
         import_allowed(allow_modules)
         path = Path(path)
-        policy = Policy.read(_checkpoint_in(path, which) if path.is_dir() else path)
+        file = _checkpoint_in(path, which) if path.is_dir() else path
+        policy = Policy.read(file)
+        if path.is_dir():
+            _require_same_run(path, policy.about, file)
         agent = cls.__new__(cls)
         agent._assemble(policy, None, policy.about.task if env is None else env, constraint)
         agent._task_is_from_file = env is None
@@ -221,7 +225,9 @@ class Agent:
                 "this agent was loaded from a single file, which holds no replay: load its run folder to go on"
             )
         if self._owns_run and not overwrite:
-            return RunFolder.open(self.run_path)
+            run = RunFolder.open(self.run_path)
+            _require_same_run(self.run_path, self.policy.about, run.checkpoints)
+            return run
         spec = RunSpec(self.task, self.config, _import_name(self._constraint))
         # A run that was killed before its first checkpoint has nothing to lose; a live one holds its lock.
         overwrite = overwrite or CheckpointStore(RunFolder(self.run_path).checkpoints, keep=1).latest() is None
@@ -338,6 +344,12 @@ def _checkpoint_in(run: Path, which: str) -> Path:
     if path is None or not path.exists():
         raise CheckpointError(f"{run} holds no {which} checkpoint yet")
     return path
+
+
+def _require_same_run(run: Path, about: PolicyFacts, checkpoint: Path) -> None:
+    """RunError where the run's config.json says something else than its checkpoint."""
+    path = RunFolder(run).config_path
+    RunSpec.read(path).require_same(path, RunSpec(about.task, about.config), checkpoint)
 
 
 def _import_name(function: Constraint | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -35,8 +36,12 @@ class Memory(Protocol):
         """Make all rows added so far durable, as far as a resumed run needs them."""
         ...
 
-    def rewind(self, count: int) -> None:
-        """Go back to where the memory stood at that count; 0 empties it."""
+    def digests(self) -> list[str]:
+        """What a checkpoint keeps to know the rows again."""
+        ...
+
+    def rewind(self, count: int, digests: Sequence[str] | None = None) -> None:
+        """Go back to where the memory stood at that count, 0 empties it; CheckpointError for other rows than then."""
         ...
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib.metadata
 import os
+import platform
 from pathlib import Path
+
+from statewise import __version__
 
 
 def available_cores() -> int:
@@ -17,6 +21,27 @@ def capped_threads(threads: int) -> int:
     """`threads`, at most what the machine has; 0 asks for all of it."""
     cores = available_cores()
     return cores if threads == 0 else min(threads, cores)
+
+
+def machine() -> dict[str, str | int]:
+    """On what the bits of a run depend beside its configuration and seed: cores and processor, and versions.
+
+    XLA splits sums among its threads, as many as NPROC says or as there are cores.
+    """
+    nproc = os.environ.get("NPROC", "")
+    return {
+        "statewise": __version__,
+        **{name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy", "mujoco", "gymnasium")},
+        "cores": int(nproc) if nproc.isdigit() else available_cores(),
+        "processor": _processor(),
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
 
 
 def cache_folder() -> Path | None:
@@ -84,6 +109,6 @@ def compiler_options() -> dict[str, str]:
 
 def release_unused_memory() -> None:
     """Give back to the system what compiling took: some 300 MB, which glibc would keep. Elsewhere nothing happens."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
     if trim is not None:
         trim(0)

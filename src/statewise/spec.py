@@ -65,6 +65,18 @@ class RunSpec:
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise RunError(f"{path}: can't be used: {error}") from error
 
+    def require_same(self, path: Path, found: RunSpec, checkpoint: Path) -> None:
+        """RunError where this, read from config.json at `path`, isn't what a checkpoint was written with."""
+        pairs = {"method": (self.config.method, found.config.method), "task": (self.task, found.task)}
+        mine, others = self.config.to_dict(), found.config.to_dict()
+        pairs |= {name: (mine.get(name), others.get(name)) for name in mine | others}
+        differing = [f"{name} ({one!r}, not {other!r})" for name, (one, other) in pairs.items() if one != other]
+        if differing:
+            raise RunError(
+                f"{path} has other values than {checkpoint} was written with: {', '.join(differing)};"
+                " put the one back as it was, or start a run of its own"
+            )
+
 
 def run_labels(specs: Sequence[RunSpec]) -> list[str]:
     """A readable name for each run among these: its method, with the fields that set it apart from others of it.

@@ -57,6 +57,22 @@ def test_tensorboard_takes_every_row(finished: Path) -> None:
     assert [event.step for event in events.Tensors("train/q_loss")] == list(range(64, 513, 64))
 
 
+@pytest.mark.parametrize("tail", [b"", b"\x07", b"\x10" + bytes(30), b"\xff" * 60])
+def test_tensorboard_goes_on_where_the_checkpoint_was(tail: bytes, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for steps in ((64, 128, 192, 256), (192, 256, 320), (192, 256)):
+        listener = tensorboard_listener(tmp_path)
+        for step in steps:
+            listener({**ROW, "step": step})
+        listener.close()
+        with max((tmp_path / "tensorboard").iterdir()).open("ab") as file:
+            file.write(tail)  # what a kill in the middle of a record leaves
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Tensors("eval/return")] == [64, 128, 192, 256]
+
+
 def test_tensorboard_writes_nothing_before_the_first_row(tmp_path: Path) -> None:
     listener = tensorboard_listener(tmp_path)
     assert list(tmp_path.iterdir()) == []

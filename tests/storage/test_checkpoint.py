@@ -254,8 +254,8 @@ def test_store_drops_the_future_it_went_back_from(tmp_path: Path) -> None:
 def test_best_outlives_its_checkpoint(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path, keep=1)
     store.save(10, ARRAYS, {"step": 10})
-    store.mark_best(10)
-    store.mark_best(10)
+    assert store.mark_best(10)
+    assert not store.mark_best(10)
     store.save(20, ARRAYS, {"step": 20})
     assert load(store.best_path)[1] == {"step": 10}
     assert store.steps() == [20]
@@ -268,10 +268,12 @@ def test_store_ignores_and_clears_leftovers(tmp_path: Path) -> None:
     store.save(10, ARRAYS, {})
     leftover = tmp_path / ".step-000000000020.safetensors.4711.tmp"
     leftover.write_bytes(b"half")
+    (tmp_path / ".draft.4711.tmp").write_bytes(b"mine")
     (tmp_path / "step-notes.safetensors").write_bytes(b"mine")
     assert store.steps() == [10]
     store.save(20, ARRAYS, {})
     assert not leftover.exists()
+    assert (tmp_path / ".draft.4711.tmp").exists()
     assert store.steps() == [10, 20]
 
 

@@ -78,7 +78,7 @@ def check_state(run: RunFolder) -> int:
 
 def test_killed_run_continues_to_the_same_bytes(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    run = RunFolder.create(tmp_path / "run", "{}")
+    run = RunFolder.create(tmp_path / "run", '{"statewise": "0", "method": "", "task": "", "config": {}}')
     run.unlock()
     reached = [0]
     for seconds in rng.uniform(0.0, 0.01, size=6):

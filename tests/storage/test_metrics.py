@@ -65,6 +65,23 @@ def test_numbers_round_trip_exactly(path: Path, values: list[float]) -> None:
     np.testing.assert_array_equal(read(path)["lam"].to_numpy(), values)
 
 
+@pytest.mark.parametrize("place", [0, 3, 40, -2])
+def test_rows_other_than_those_of_the_checkpoint_are_refused(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "metrics.csv"
+    with MetricsWriter(path, COLUMNS) as writer:
+        writer.append(row(1))
+        position, digest = writer.position, writer.digest
+        writer.append(row(2))
+    with MetricsWriter(path, COLUMNS, position=position, digest=digest) as writer:
+        assert (writer.position, writer.digest) == (position, digest)
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"metrics\.csv"):
+        MetricsWriter(path, COLUMNS, position=position, digest=digest)
+    assert path.read_bytes() == data
+
+
 def test_timing_has_its_own_columns(path: Path) -> None:
     with MetricsWriter(path, TIMING_COLUMNS) as writer:
         writer.append({"step": 1, "seconds": 0.5})

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from statewise.core.types import Batch
 from statewise.errors import CheckpointError, RunError
+from statewise.storage import replay as replay_module
 from statewise.storage import row_store
 from statewise.storage.replay import Replay, RowLayout
 from statewise.storage.row_store import RowStore
@@ -160,6 +161,53 @@ def test_power_cut_cannot_hide_a_lost_window(
         assert window(replay) == list(range(2, 12))
 
 
+@pytest.mark.parametrize(("capacity", "slack", "added"), [(10, 3, 9), (10, 3, 12), (10, 3, 40), (16, 0, 41), (5, 1, 7)])
+def test_every_changed_bit_of_a_row_that_can_be_drawn_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capacity: int, slack: int, added: int
+) -> None:
+    monkeypatch.setattr(replay_module, "_BLOCK_ROWS", 4)
+    path = tmp_path / "replay.bin"
+    replay = Replay(LAYOUT, capacity, slack=slack, path=path)
+    for row in range(added):
+        replay.add(numbered_rows(row, 1))
+        replay.digests()
+    digests = replay.digests()
+    drawn = set(window(replay))
+    whole = path.read_bytes()
+    places, row_bytes = capacity + slack, 4 * LAYOUT.width
+    for place in range(min(places, added)):
+        damaged = bytearray(whole)
+        damaged[4096 + place * row_bytes + place % row_bytes] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        again = Replay(LAYOUT, capacity, slack=slack, path=path)
+        row = max(row for row in range(added) if row % places == place)
+        if row not in drawn:
+            again.rewind(added, digests)
+            continue
+        with pytest.raises(
+            CheckpointError, match=r"replay\.bin: rows \d+ to \d+ are damaged, or of another run"
+        ) as said:
+            again.rewind(added, digests)
+        first, last = (int(word) for word in str(said.value).split() if word.isdigit())
+        assert first <= row <= last < first + 4
+
+
+def test_digests_are_those_of_the_rows_and_not_of_the_way_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_module, "_BLOCK_ROWS", 4)
+    step_by_step, at_once = Replay(LAYOUT, 10, slack=5), Replay(LAYOUT, 10, slack=5)
+    for row in range(29):
+        step_by_step.add(numbered_rows(row, 1))
+        step_by_step.digests()
+    for start, count in ((0, 15), (15, 13), (28, 1)):
+        at_once.add(numbered_rows(start, count))
+    assert step_by_step.digests() == at_once.digests()
+    step_by_step.rewind(27)
+    step_by_step.add(numbered_rows(99, 2))
+    assert step_by_step.digests() != at_once.digests()
+    with pytest.raises(CheckpointError, match="2 digests of 4 blocks"):
+        at_once.rewind(29, ["", ""])
+
+
 def test_a_file_with_rows_must_be_rewound_first(tmp_path: Path) -> None:
     path = tmp_path / "replay.bin"
     Replay(LAYOUT, 10, path=path).add(numbered_rows(0, 4))
@@ -250,6 +298,20 @@ def test_file_grows_with_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert sizes[0] == 4096 + 100 * row_bytes
     assert sizes[-1] == 4096 + 1050 * row_bytes
     assert window(replay) == list(range(200, 1200))
+
+
+def test_without_posix_fallocate_the_file_is_filled_with_zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS: the blocks must be the file's own, as a write into a hole of a full disk kills the process."""
+    path = tmp_path / "replay.bin"
+    monkeypatch.delattr(os, "posix_fallocate")
+    monkeypatch.setattr(row_store, "_SEGMENT_BYTES", 1000 * 4 * LAYOUT.width)
+    monkeypatch.setattr(row_store, "_ZEROS_BYTES", 999)
+    replay = Replay(LAYOUT, 3000, path=path)
+    for start in range(0, 3600, 60):
+        replay.add(numbered_rows(start, 60))
+    assert path.stat().st_size == 4096 + 3000 * 4 * LAYOUT.width
+    assert path.stat().st_blocks * 512 >= path.stat().st_size
+    assert window(replay) == list(range(600, 3600))
 
 
 def test_full_disk_is_an_error_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

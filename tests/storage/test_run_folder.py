@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -10,10 +11,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from statewise.errors import RunError
+from statewise.storage import lock
 from statewise.storage.files import write_text_atomic
 from statewise.storage.run_folder import RunFolder, run_folder
 
@@ -39,8 +42,13 @@ def process_holding_lock(path: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def create(path: Path, config: str = "{}", *, overwrite: bool = False) -> RunFolder:
-    run = RunFolder.create(path, config, overwrite=overwrite)
+def configuration(name: str) -> str:
+    """A config.json with as much as a run's folder is known by."""
+    return json.dumps({"statewise": "0", "method": name, "task": "", "config": {}})
+
+
+def create(path: Path, name: str = "", *, overwrite: bool = False) -> RunFolder:
+    run = RunFolder.create(path, configuration(name), overwrite=overwrite)
     run.unlock()
     return run
 
@@ -64,8 +72,8 @@ def test_any_task_makes_one_folder_of_its_own() -> None:
 
 def test_create_writes_the_configuration_and_holds_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "task" / "seed-0"
-    with RunFolder.create(path, '{"seed": 0}') as run:
-        assert run.config_path.read_text() == '{"seed": 0}'
+    with RunFolder.create(path, configuration("sac")) as run:
+        assert run.config_path.read_text() == configuration("sac")
         with pytest.raises(RunError, match=f"in use by process {os.getpid()}"):
             RunFolder.open(path).lock()
     with RunFolder.open(path) as again:
@@ -84,7 +92,7 @@ def test_a_run_is_not_overwritten_unasked(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="holds a run: resume it, choose another --root, or --overwrite it"):
         create(tmp_path / "run", "new")
     with RunFolder.open(tmp_path / "run") as run:
-        assert run.config_path.read_text() == "old"
+        assert run.config_path.read_text() == configuration("old")
 
 
 def test_overwrite_empties_this_folder_alone(tmp_path: Path) -> None:
@@ -95,9 +103,9 @@ def test_overwrite_empties_this_folder_alone(tmp_path: Path) -> None:
     run.metrics_path.write_text("old")
     (run.path / "link").symlink_to(neighbour.path, target_is_directory=True)
     create(run.path, "new", overwrite=True)
-    assert sorted(entry.name for entry in run.path.iterdir()) == [".lock", "config.json"]
-    assert run.config_path.read_text() == "new"
-    assert neighbour.config_path.read_text() == "neighbour"
+    assert sorted(entry.name for entry in run.path.iterdir()) == [".lock", "config.json", "link"]
+    assert run.config_path.read_text() == configuration("new")
+    assert neighbour.config_path.read_text() == configuration("neighbour")
 
 
 def test_overwrite_cut_short_still_counts_as_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +142,157 @@ def test_folders_of_others_are_left_alone(tmp_path: Path, overwrite: bool) -> No
 def test_creation_cut_short_is_taken_up(tmp_path: Path) -> None:
     (tmp_path / ".lock").write_text("4711")
     (tmp_path / ".config.json.4711.tmp").write_text("{")
-    assert create(tmp_path, "{}").config_path.read_text() == "{}"
+    assert create(tmp_path, "sac").config_path.read_text() == configuration("sac")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".lock", "config.json"]
+
+
+FOREIGN = {
+    "config.json": "{}",
+    "thesis/chapter.tex": "precious",
+    ".git/config": "precious",
+    "checkpoints/notes.txt": "precious",
+    "checkpoints/.draft.4711.tmp": "precious",
+    "tensorboard/readme": "precious",
+    "replay.bin.backup": "precious",
+    "step-000000000001.safetensors": "precious",
+}
+"""A folder in which others keep things beside a config.json of theirs."""
+
+
+def lay_out(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def texts(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "config",
+    ["{}", "[]", "", "null", '{"name": "app"}', '{"statewise": 1}', "[" * 100_000, configuration("sac")[:-9], "\udcff"],
+)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_foreign_configuration_makes_no_run(tmp_path: Path, config: str, overwrite: bool) -> None:
+    lay_out(tmp_path, FOREIGN)
+    (tmp_path / "config.json").write_bytes(config.encode(errors="surrogateescape"))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(RunError, match=r"is not a run folder: its config\.json"):
+        RunFolder.open(tmp_path)
+    with pytest.raises(RunError, match="not empty and not a run folder"):
+        create(tmp_path, overwrite=overwrite)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_overwriting_removes_what_a_run_writes_and_nothing_else(tmp_path: Path) -> None:
+    run = create(tmp_path)
+    foreign = {name: text for name, text in FOREIGN.items() if name != "config.json"}
+    lay_out(tmp_path, foreign)
+    own = ["metrics.csv", "timing.csv", "replay.bin", "machine.json", "failure.json", "progress.png"]
+    own += ["checkpoints/best.safetensors", "checkpoints/step-000000000040.safetensors"]
+    own += [
+        "checkpoints/.best.safetensors.4711.tmp",
+        ".progress.png.4711.tmp",
+        "tensorboard/events.out.tfevents.1.a.2.3",
+    ]
+    lay_out(tmp_path, dict.fromkeys(own, "a run's"))
+    create(run.path, "new", overwrite=True)
+    left = texts(tmp_path)
+    assert left.pop("config.json") == configuration("new")
+    assert left.pop(".lock") == str(os.getpid())
+    assert left == foreign
+
+
+def test_a_folder_with_hidden_things_of_others_is_not_blank(tmp_path: Path) -> None:
+    (tmp_path / ".ssh").mkdir()
+    with pytest.raises(RunError, match="not empty and not a run folder"):
+        create(tmp_path)
+
+
+LINKED = [
+    "checkpoints",
+    "tensorboard",
+    "metrics.csv",
+    "timing.csv",
+    "replay.bin",
+    "progress.png",
+    "machine.json",
+    ".lock",
+]
+
+
+@pytest.mark.parametrize("name", [*LINKED, "checkpoints/step-000000000040.safetensors", "checkpoints/best.safetensors"])
+def test_a_link_to_elsewhere_is_refused_and_its_target_stays(tmp_path: Path, name: str) -> None:
+    run, elsewhere = create(tmp_path / "run"), tmp_path / "elsewhere"
+    link = run.path / name
+    if link.suffix or name == ".lock":
+        elsewhere.write_text("precious")
+    else:
+        lay_out(elsewhere, {"best.safetensors": "precious", ".best.safetensors.1.tmp": "precious"})
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(elsewhere)
+    before = elsewhere.read_text() if elsewhere.is_file() else texts(elsewhere)
+    for overwrite in (False, True):
+        with pytest.raises(RunError, match=link.name):
+            create(run.path, overwrite=overwrite)
+    with pytest.raises(RunError, match=link.name):
+        RunFolder.open(run.path).lock()
+    assert link.is_symlink()
+    assert before == (elsewhere.read_text() if elsewhere.is_file() else texts(elsewhere))
+
+
+def test_a_lock_that_is_a_file_of_others_is_left_alone(tmp_path: Path) -> None:
+    run = create(tmp_path / "run")
+    lock, precious = run.path / ".lock", tmp_path / "precious"
+    lock.write_text("precious")
+    with pytest.raises(RunError, match="isn't a lock of Statewise"):
+        run.lock()
+    lock.unlink()
+    precious.write_text("4711")
+    os.link(precious, lock)
+    with pytest.raises(RunError, match="with another name"):
+        run.lock()
+    assert precious.read_text() == "4711"
+    lock.unlink()
+    lock.mkdir()
+    with pytest.raises(RunError, match="can't be written"):
+        run.lock()
+
+
+def test_a_removed_lock_lets_no_second_writer_in(tmp_path: Path) -> None:
+    run = create(tmp_path / "run")
+    with process_holding_lock(run.path):
+        (run.path / ".lock").unlink()
+        with pytest.raises(RunError, match="in use by another process"):
+            run.lock()
+        with pytest.raises(RunError, match="in use"):
+            create(run.path, overwrite=True)
+    with run:
+        assert (run.path / ".lock").read_text() == str(os.getpid())
+
+
+def test_without_fcntl_the_byte_behind_the_process_number_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, whose locks keep others from reading what is locked."""
+    locked: list[int] = []
+
+    def locking(descriptor: int, mode: int, count: int) -> None:
+        place = os.lseek(descriptor, 0, os.SEEK_CUR)
+        if place in locked:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        locked.extend(range(place, place + count))
+
+    monkeypatch.setattr(lock, "_fcntl", None)
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=2))
+    run = RunFolder.create(tmp_path / "run", configuration("sac"))
+    assert (run.path / ".lock").read_text() == str(os.getpid())
+    assert locked == [64]
+    with pytest.raises(RunError, match=f"in use by process {os.getpid()}"):
+        RunFolder.open(run.path).lock()
+    run.unlock()
 
 
 def test_open_needs_a_run(tmp_path: Path) -> None:

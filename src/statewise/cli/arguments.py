@@ -79,6 +79,8 @@ class Resume(Reporting, Trusting):
 
     run: RunPath
     """The run folder."""
+    total_steps: int | None = None
+    """Go on until so many environment steps in all, beyond those of the configuration, say; schedules stay its own."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from statewise.cli import arguments, named
 from statewise.cli.status import FAULT, INTERRUPTED, OK, Stopped
+from statewise.config import OnPolicyConfig, SacConfig
 from statewise.errors import DivergenceError, EnvironmentFault
-from statewise.methods import METHODS, full_name
+from statewise.methods import METHODS, full_name, metric_columns
 from statewise.spec import RunSpec, make_config
 from statewise.storage.checkpoint import CheckpointStore
+from statewise.storage.run_files import RunFiles
 from statewise.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -37,23 +39,23 @@ def train(argv: list[str]) -> int:
 
 
 def resume(argv: list[str]) -> int:
-    """Go on with a run from its last checkpoint; a finished one is left alone."""
+    """Go on with a run from its last checkpoint; of a finished one only what a kill left undone is made."""
     from statewise.agent import Agent
 
     args = arguments.parse(arguments.Resume, argv, "resume")
     named.allow(args.allow_module)
     run = RunFolder.open(args.run)
     spec = RunSpec.read(run.config_path)
+    total = _total_steps(args.total_steps, spec.config)
     latest = CheckpointStore(run.checkpoints, keep=1).latest()
+    agent = Agent.open(args.run, constraint=named.constraint_in_file(spec.constraint))
+    if latest is not None and latest[0] >= total:
+        return _make_up(agent, run, latest)
     if latest is None:
         print(f"{args.run} has no checkpoint yet: it starts from the beginning")
-    elif latest[0] >= spec.config.total_steps:
-        print(f"{args.run} is finished at step {latest[0]:,}: there is nothing left to do")
-        return OK
     else:
-        print(f"{args.run} goes on from step {latest[0]:,} of {spec.config.total_steps:,}")
-    agent = Agent.open(args.run, constraint=named.constraint_in_file(spec.constraint))
-    return _learn(agent, args, overwrite=latest is None)
+        print(f"{args.run} goes on from step {latest[0]:,} of {total:,}")
+    return _learn(agent, args, overwrite=latest is None, total_steps=total)
 
 
 def evaluate(argv: list[str]) -> int:
@@ -132,7 +134,38 @@ def config(argv: list[str]) -> int:
 # --- training ----------------------------------------------------------------------------------------------------
 
 
-def _learn(agent: Agent, args: arguments.Reporting, *, overwrite: bool = False) -> int:
+def _total_steps(wanted: int | None, config: RunConfig) -> int:
+    """Where a resumed run is to end; ValueError where it would learn nothing on the way there."""
+    if wanted is None or wanted == config.total_steps:
+        return config.total_steps
+    if wanted < 1:
+        raise ValueError(f"total_steps: {wanted} is not allowed; it must be a whole number of at least 1")
+    if wanted > config.total_steps and isinstance(config, OnPolicyConfig):
+        raise ValueError(
+            f"total_steps: {wanted} is not allowed; the learning rates of {config.method} are 0 behind the"
+            f" {config.total_steps} steps of its configuration: train a run of its own with --total-steps {wanted}"
+        )
+    if wanted > config.total_steps and isinstance(config, SacConfig) and config.optimizer == "rad" and not config.zeta:
+        print(f"RAD's N stays that of {config.total_steps:,} steps: behind them its ζ is 1")
+    return wanted
+
+
+def _make_up(agent: Agent, run: RunFolder, latest: tuple[int, Path]) -> int:
+    """Make what a kill between the last checkpoint and the end of the command left undone."""
+    config = agent.config
+    with run, RunFiles(run, metric_columns(config.method), config.checkpoints_kept) as files:
+        saved = files.latest()
+        settled = saved is not None and files.settle(saved)
+    picture = run.picture_path
+    drawn = picture.exists() and picture.stat().st_mtime_ns >= latest[1].stat().st_mtime_ns
+    left = "there is nothing left to do" if drawn and not settled else "what was still missing is made"
+    print(f"{run.path} is finished at step {latest[0]:,}: {left}")
+    if not drawn:
+        _conclude(run.path, agent)
+    return OK
+
+
+def _learn(agent: Agent, args: arguments.Reporting, *, overwrite: bool = False, total_steps: int | None = None) -> int:
     """Train to the end and say where everything is; Stopped where the run can't be brought to its end."""
     from statewise.training.signals import Interrupted
 
@@ -141,7 +174,7 @@ def _learn(agent: Agent, args: arguments.Reporting, *, overwrite: bool = False) 
     with ExitStack() as stack:
         listeners = _listeners(args, run, RunSpec(agent.task, agent.config), stack)
         try:
-            agent.learn(overwrite=overwrite, progress=_progress(args.quiet), listeners=listeners)
+            agent.learn(total_steps, overwrite=overwrite, progress=_progress(args.quiet), listeners=listeners)
         except Interrupted as error:
             raise Stopped(INTERRUPTED, f"{error}: {_resume_line(run)}") from error
         except (DivergenceError, EnvironmentFault) as error:

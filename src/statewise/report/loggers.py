@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,16 +21,16 @@ class Log(NamedTuple):
 
 
 class Listener:
-    """Takes rows of metrics; the logger is opened at the first one, as the run folder must be there by then."""
+    """Takes rows of metrics; the logger is opened at the first one's step, as the run folder must be there by then."""
 
-    def __init__(self, open_log: Callable[[], Log]) -> None:
+    def __init__(self, open_log: Callable[[int], Log]) -> None:
         self._open = open_log
         self._log: Log | None = None
 
     def __call__(self, row: Row) -> None:
         """Log the row's figures as train/<column> or eval/<column>."""
         if self._log is None:
-            self._log = self._open()
+            self._log = self._open(int(row["step"]))
         figures = {
             f"{row['phase']}/{name}": float(value) for name, value in row.items() if name not in ("phase", "step")
         }
@@ -42,10 +43,16 @@ class Listener:
 
 
 def tensorboard_listener(run_folder: Path) -> Listener:
-    """Event files in `run_folder`/tensorboard, by TensorBoard's own writer; ValueError where it is missing."""
+    """Event files in `run_folder`/tensorboard, by TensorBoard's own writer; ValueError where it is missing.
+
+    A process that goes on with a run cuts off, from its own first step on, what one that was killed behind the last
+    checkpoint had logged already.
+    """
     summary = _extra("tensorboard.summary", "tensorboard")
 
-    def open_log() -> Log:
+    def open_log(step: int) -> Log:
+        for path in (run_folder / "tensorboard").glob("events.out.tfevents.*"):
+            os.truncate(path, _length_before(path.read_bytes(), step))
         writer = summary.Writer(str(run_folder / "tensorboard"))
 
         def write(figures: dict[str, float], step: int) -> None:
@@ -65,7 +72,8 @@ def wandb_listener(project: str, spec: RunSpec) -> Listener:
     """
     wandb = _extra("wandb", "wandb")
 
-    def open_log() -> Log:
+    def open_log(step: int) -> Log:
+        del step
         run = wandb.init(
             project=project,
             group=f"{spec.task}/{spec.config.method}/{spec.config.digest()}",
@@ -75,6 +83,26 @@ def wandb_listener(project: str, spec: RunSpec) -> Listener:
         return Log(lambda figures, step: run.log(figures, step=step), run.finish)
 
     return Listener(open_log)
+
+
+def _length_before(events: bytes, step: int) -> int:
+    """Bytes of an event file up to its first whole record of `step` or later.
+
+    A record is its length in 8 bytes, a checksum in 4, an event, and a checksum in 4.
+    """
+    event = importlib.import_module("tensorboard.compat.proto.event_pb2").Event
+    broken = importlib.import_module("google.protobuf.message").DecodeError
+    position = 0
+    while position < len(events):
+        begin = position + 12
+        end = begin + int.from_bytes(events[position : position + 8], "little")
+        try:
+            if end + 4 > len(events) or event.FromString(events[begin:end]).step >= step:
+                break
+        except broken:
+            break
+        position = end + 4
+    return position
 
 
 def _extra(module: str, extra: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ _KEY = "statewise"
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 100_000_000
 _STEP_DIGITS = 12
+_NAMES = re.compile(rf"(step-\d{{{_STEP_DIGITS}}}|best)\.safetensors")
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 _DTYPES = ("bool", *_INTEGERS, "float16", "float32", "float64")
 
@@ -144,22 +146,31 @@ class CheckpointStore:
         `save` raises; the checkpoints of before are then all there.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        remove_temporary_files(self.folder)
+        remove_temporary_files(self.folder, _NAMES)
         save(self.path(step), arrays, metadata)
-        kept = [known for known in self.steps() if known <= step][-self.keep :]
-        for known in self.steps():
-            if known not in kept:
-                self.path(known).unlink()
+        self.prune(step)
         return self.path(step)
 
-    def mark_best(self, step: int) -> None:
-        """Let `best_path` hold a copy of the checkpoint of `step`, which outlives it.
+    def prune(self, step: int) -> bool:
+        """Drop checkpoints beyond the newest `keep` up to `step`; whether there were any."""
+        kept = [known for known in self.steps() if known <= step][-self.keep :]
+        dropped = [known for known in self.steps() if known not in kept]
+        for known in dropped:
+            self.path(known).unlink()
+        return bool(dropped)
+
+    def mark_best(self, step: int) -> bool:
+        """Let `best_path` hold a copy of the checkpoint of `step`, which outlives it; whether it did not yet.
 
         Raises CheckpointError when there is no such checkpoint, RunError when the disk is full.
         """
         if not self.path(step).exists():
             raise CheckpointError(f"{self.path(step)}: there is no such checkpoint")
-        write_bytes_atomic(self.best_path, self.path(step).read_bytes())
+        content = self.path(step).read_bytes()
+        if self.best_path.exists() and self.best_path.read_bytes() == content:
+            return False
+        write_bytes_atomic(self.best_path, content)
+        return True
 
 
 def _plain(name: str, array: NDArray[Any]) -> NDArray[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from statewise.errors import RunError
 
 TEMPORARY_SUFFIX = ".tmp"
+_TEMPORARY = re.compile(rf"\.(.+)\.\d+{re.escape(TEMPORARY_SUFFIX)}")
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -47,14 +49,21 @@ def require_replaceable(path: Path) -> None:
         raise RunError(f"{path} is not a plain file, so it is not replaced: choose another name")
 
 
-def remove_temporary_files(folder: Path) -> None:
-    """Remove what writers that were killed left in `folder`; call it only as the folder's one writer."""
+def remove_temporary_files(folder: Path, names: re.Pattern[str]) -> None:
+    """Remove what killed writers of files of such names left in `folder`; call it only as the folder's one writer."""
     for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-        leftover.unlink(missing_ok=True)
+        temporary = _TEMPORARY.fullmatch(leftover.name)
+        if temporary and names.fullmatch(temporary[1]):
+            leftover.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable: files created, renamed or removed there so far."""
+    """Make the names in `folder` durable: files created, renamed or removed there so far.
+
+    Windows, which has no such call, does it by itself.
+    """
+    if not hasattr(os, "O_DIRECTORY"):
+        return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

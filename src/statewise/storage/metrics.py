@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,11 +20,11 @@ class MetricsWriter:
     """Appends rows to a CSV; `position`, its length in bytes, is all that a checkpoint needs of it.
 
     path: the file; columns: its columns; position: length to continue at, which cuts off the rows written
-    after that checkpoint. At 0 the file starts anew. Raises CheckpointError when the file cannot be continued
-    there, RunError when the disk is full.
+    after that checkpoint. At 0 the file starts anew. digest: what `digest` was there, to be verified. Raises
+    CheckpointError when the file cannot be continued there, RunError when the disk is full.
     """
 
-    def __init__(self, path: Path, columns: Sequence[Column], *, position: int = 0) -> None:
+    def __init__(self, path: Path, columns: Sequence[Column], *, position: int = 0, digest: str | None = None) -> None:
         self.path = path
         self._kinds = {column.name: column.kind for column in columns}
         header = ",".join(self._kinds) + "\n"
@@ -31,10 +32,20 @@ class MetricsWriter:
             write_text_atomic(path, header)
             position = len(header)
         _check_position(path, header, position)
+        self._digest = hashlib.sha256(path.read_bytes()[:position])
+        if digest not in (None, self.digest):
+            raise CheckpointError(
+                f"{path}: its first {position} bytes are not those behind which its checkpoint was taken"
+            )
         self._file = path.open("r+b", buffering=0)
         self._file.truncate(position)
         self._file.seek(position)
         self.position = position
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file up to `position`."""
+        return self._digest.hexdigest()
 
     def append(self, row: Mapping[str, SupportsFloat | str]) -> None:
         """Add one row; a column that is not given stays empty, NaN is written as such.
@@ -53,6 +64,7 @@ class MetricsWriter:
             while rest:
                 rest = rest[self._file.write(rest) :]
         self.position += len(line)
+        self._digest.update(line)
 
     def flush(self) -> None:
         """Make all rows added so far durable."""

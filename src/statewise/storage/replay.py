@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +15,9 @@ from statewise.errors import CheckpointError
 from statewise.storage.row_store import Rows, RowStore
 
 _FORMAT = "statewise replay 2"
+
+_BLOCK_ROWS = 4096
+"""Rows that one digest covers."""
 
 _SCALARS = 5
 """Reward, cost, constraint, terminated and truncated close every row."""
@@ -96,6 +101,7 @@ class Replay:
         self._store = RowStore(path, title, self._places, layout.width)
         self._flushed = 0
         self._must_rewind = self._store.written > 0
+        self._digests: dict[tuple[int, int], str] = {}
 
     def __len__(self) -> int:
         """Rows that `sample` draws from: min(count, capacity)."""
@@ -149,10 +155,20 @@ class Replay:
         self._store.sync()
         self._flushed = self.count
 
-    def rewind(self, count: int) -> None:
+    def digests(self) -> list[str]:
+        """A digest of each block of the rows that `sample` draws from, for `rewind` to verify.
+
+        A row is read once, but those in the blocks that the window begins and ends in at each call.
+        """
+        blocks = list(self._blocks())
+        self._digests = {block: self._digests.get(block) or self._digest(*block) for block in blocks}
+        return [self._digests[block] for block in blocks]
+
+    def rewind(self, count: int, digests: Sequence[str] | None = None) -> None:
         """Go back to the window the replay had when its count was `count`; 0 empties it.
 
-        Raises CheckpointError when fewer rows were ever written, or rows of that window are overwritten.
+        digests: what `digests` gave there. Raises CheckpointError when fewer rows were ever written, or rows of that
+        window are overwritten or changed.
         """
         written = self._store.written
         where = f"{self._store.path or 'replay'}: cannot continue at row {count}"
@@ -166,7 +182,36 @@ class Replay:
         if count == 0:
             self._store.written = 0
         self.count = self._flushed = count
+        self._digests = {}
+        if digests is not None:
+            self._verify(digests)
         self._must_rewind = False
+
+    def _verify(self, digests: Sequence[str]) -> None:
+        found = self.digests()
+        if len(found) != len(digests):
+            raise CheckpointError(
+                f"{self._store.path}: the checkpoint has {len(digests)} digests of {len(found)} blocks"
+            )
+        for (first, end), one, other in zip(self._blocks(), found, digests, strict=True):
+            if one != other:
+                raise CheckpointError(
+                    f"{self._store.path or 'replay'}: rows {first} to {end - 1} are damaged, or of another run than the"
+                    " checkpoint: put the file back as it was, or start the run again with --overwrite"
+                )
+
+    def _blocks(self) -> Iterator[tuple[int, int]]:
+        """First row and end of each block in the window, by the rows' places in the whole run."""
+        first = self.count - len(self)
+        while first < self.count:
+            end = min(first - first % _BLOCK_ROWS + _BLOCK_ROWS, self.count)
+            yield first, end
+            first = end
+
+    def _digest(self, first: int, end: int) -> str:
+        rows, place, count = self._store.rows, first % self._places, end - first
+        head = rows[place : place + count]
+        return hashlib.blake2b(head.tobytes() + rows[: count - len(head)].tobytes(), digest_size=8).hexdigest()
 
     def _is_lost(self, count: int, written: int) -> bool:
         """Whether writing up to row `written` overwrites a row of the window at `count`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ Rows = NDArray[np.float32]
 _HEADER_BYTES = 4096
 _WRITTEN_OFFSET = _HEADER_BYTES - 8
 _SEGMENT_BYTES = 32 << 20
+_ZEROS_BYTES = 1 << 20
 
 
 class RowStore:
@@ -39,7 +41,8 @@ class RowStore:
         self._row_bytes = 4 * width
         if path is None:
             size = _HEADER_BYTES + places * self._row_bytes
-            self._use(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+            private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if os.name == "posix" else {}
+            self._use(mmap.mmap(-1, size, **private))
             return
         if not path.exists():
             write_bytes_atomic(path, f"{title}\n".encode().ljust(_HEADER_BYTES, b"\0"))
@@ -65,7 +68,7 @@ class RowStore:
         segment = max(1, _SEGMENT_BYTES // self._row_bytes)
         places = min(self._places, -(-places // segment) * segment)
         with disk_full_is_run_error(self.path), self.path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, _HEADER_BYTES + places * self._row_bytes)
+            _allocate(file, _HEADER_BYTES + places * self._row_bytes)
             os.fsync(file.fileno())
         self._map(self.path)
 
@@ -87,6 +90,18 @@ class RowStore:
         floats = np.frombuffer(mapping, np.float32, places * self._width, _HEADER_BYTES)
         self.rows = floats.reshape(places, self._width)
         self._written = np.frombuffer(mapping, np.uint64, 1, _WRITTEN_OFFSET)
+
+
+def _allocate(file: BinaryIO, size: int) -> None:
+    """Let a file have `size` bytes of its own on the disk; those it has stay."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    # macOS and Windows: zeros take the blocks as well, where a mere change of size would leave a hole.
+    missing = size - file.seek(0, os.SEEK_END)
+    while missing > 0:
+        missing -= file.write(bytes(min(missing, _ZEROS_BYTES)))
+    file.flush()
 
 
 def _check_header(path: Path, title: str) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, SupportsFloat
 
 from statewise.core.columns import TIMING_COLUMNS, Column
+from statewise.errors import RunError
+from statewise.storage import checkpoint
 from statewise.storage.checkpoint import Arrays, CheckpointStore
 from statewise.storage.files import write_text_atomic
 from statewise.storage.metrics import MetricsWriter
@@ -49,8 +51,13 @@ class RunFiles:
 
     def open(self, saved: Saved | None = None) -> None:
         """Begin the files anew, or go on where a checkpoint left them; later rows are cut off."""
-        position, step = (0, 0) if saved is None else (saved.metadata["metrics_position"], saved.step)
-        self._metrics = MetricsWriter(self.run.metrics_path, self._columns, position=position)
+        metadata, step = ({}, 0) if saved is None else (saved.metadata, saved.step)
+        self._metrics = MetricsWriter(
+            self.run.metrics_path,
+            self._columns,
+            position=metadata.get("metrics_position", 0),
+            digest=metadata.get("metrics_sha256"),
+        )
         rows = _position_behind(self.run.timing_path, step)
         self._timing = MetricsWriter(self.run.timing_path, TIMING_COLUMNS, position=rows)
 
@@ -70,11 +77,43 @@ class RunFiles:
         assert self._timing is not None
         self._metrics.flush()
         self._timing.flush()
-        return self._store.save(step, arrays, {**metadata, "metrics_position": self._metrics.position})
+        rows = {"metrics_position": self._metrics.position, "metrics_sha256": self._metrics.digest}
+        return self._store.save(step, arrays, {**metadata, **rows})
+
+    def settle(self, saved: Saved) -> bool:
+        """Finish what a kill behind that checkpoint left undone; whether there was anything.
+
+        That is the copy of the best checkpoint, and the removal of those beyond the kept ones. CheckpointError where
+        that copy is damaged and can't be made again.
+        """
+        best = saved.metadata["best_step"]
+        marked = best in self._store.steps() and self._store.mark_best(best)
+        if not marked and self._store.best_path.exists():
+            checkpoint.load(self._store.best_path)
+        return self._store.prune(saved.step) or marked
 
     def mark_best(self, step: int) -> None:
         """Keep a copy of the checkpoint of `step` as the best one."""
         self._store.mark_best(step)
+
+    def note_machine(self, step: int, machine: Mapping[str, str | int]) -> list[str]:
+        """Record what computes the run from `step` on; returns what differs from what computed it before.
+
+        machine.json holds one entry for each change. RunError where it is damaged.
+        """
+        path = self.run.machine_path
+        try:
+            entries = json.loads(path.read_bytes()) if path.exists() and step else []
+            before = [entry for entry in entries if entry["from_step"] < step]
+            version = json.loads(self.run.config_path.read_bytes())["statewise"]
+            last = dict(before[-1]) if before else {"statewise": version}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise RunError(f"{path}: is damaged; remove it to go on") from error
+        changed = [f"{name} {last[name]} -> {now}" for name, now in machine.items() if last.get(name, now) != now]
+        if not before or changed:
+            text = json.dumps([*before, {"from_step": step, **machine}], indent=2) + "\n"
+            write_text_atomic(path, text)
+        return changed
 
     def report_failure(self, report: Mapping[str, Any]) -> None:
         """Write failure.json, with the last checkpoint's step added."""

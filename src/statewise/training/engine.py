@@ -90,12 +90,16 @@ class Engine:
             **self.about.metadata(self.learner.gradient_step),
             "step": self.step,
             "memory_count": self.memory.count,
+            "memory_digests": self.memory.digests(),
             "pending_blocks": self._blocks,
         }
 
     def load(self, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> None:
-        """Take over a state; without `env.exact_state` the running episodes start afresh."""
-        self.memory.rewind(metadata["memory_count"])
+        """Take over a state; without `env.exact_state` the running episodes start afresh.
+
+        CheckpointError where the memory holds other rows than then.
+        """
+        self.memory.rewind(metadata["memory_count"], metadata.get("memory_digests"))
         self.learner.load(unprefixed(PREFIX, arrays))
         self.collector.load(unprefixed("collector", arrays))
         self.step = metadata["step"]

@@ -8,6 +8,7 @@ from typing import Any
 from statewise.config import RunConfig
 from statewise.errors import DivergenceError
 from statewise.report.progress import Progress, Silent
+from statewise.runtime import machine
 from statewise.storage.run_files import RunFiles
 from statewise.training.engine import Engine
 from statewise.training.evaluator import Evaluator
@@ -49,13 +50,17 @@ class Trainer:
             self.engine.about.require_same(saved.metadata, saved.path)
             self.engine.load(saved.arrays, saved.metadata)
             self.evaluator.load(saved.arrays, saved.metadata)
-            self._mark_best()  # the process may have died between writing the checkpoint and marking it
             self.engine.stopwatch.restart(self.engine.step)
             if not self.engine.env.exact_state:
                 self.progress.say(
                     f"{self.engine.env.task} can't restore its state: the running episodes start afresh"
                     f" from step {self.engine.step:,}"
                 )
+            self.files.settle(saved)
+        if changed := self.files.note_machine(self.engine.step, machine()):
+            self.progress.say(
+                f"the run goes on with {', '.join(changed)}: it may not give the bits that it would have given before"
+            )
         self.files.open(saved)
 
     def train(self, total_steps: int | None = None) -> None:
