@@ -1,0 +1,261 @@
+"""Brings every run of a grid to its end: starts, watches, restarts, and stops them in order."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from statewise.errors import CheckpointError, RunError
+from statewise.experiments.grid.child import STOP_SECONDS
+from statewise.experiments.grid.executor import Executor, Job
+from statewise.experiments.grid.spec import GridSpec
+from statewise.experiments.grid.state import Entry, GridFolder
+from statewise.training.signals import Interrupted, stop_requests
+
+POLL_SECONDS = 0.2
+LOOK_SECONDS = 1.0
+"""Between two looks at the files of the runs."""
+FAULT_STATUS = 3
+"""Of a run that diverged or whose environment broke its contract: tried again it would do the same."""
+FIRST_PAUSE = 1.0
+"""Seconds before a run that died is tried again; four times as long before each further try."""
+SPACE_NEEDED = 2**28
+"""Bytes that have to be free on the disk before a run is started."""
+
+
+class Display(Protocol):
+    """Shows a person how a grid fares."""
+
+    def show(self, entries: Sequence[Entry]) -> None:
+        """The runs as they are now; called often."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Something happened."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rules:
+    """When runs are given up, and what stays of them.
+
+    tries: deaths in a row without a new checkpoint between them. hang_seconds: without a new row of metrics or
+    checkpoint. keep_replays: of finished runs.
+    """
+
+    tries: int = 3
+    hang_seconds: float = 900.0
+    keep_replays: bool = False
+
+
+@dataclass
+class _Running:
+    entry: Entry
+    job: Job
+    moved: float
+    """When its files last changed."""
+
+
+@dataclass
+class _Trouble:
+    """Deaths of a run since it last came to a new checkpoint, and when it may be tried again."""
+
+    checkpoint_step: int = 0
+    deaths: int = 0
+    not_before: float = 0.0
+
+
+class Scheduler:
+    """One driver's work on a grid."""
+
+    def __init__(
+        self,
+        folder: GridFolder,
+        spec: GridSpec,
+        entries: list[Entry],
+        executor: Executor,
+        display: Display,
+        rules: Rules,
+    ) -> None:
+        self.folder = folder
+        self.spec = spec
+        self.entries = entries
+        self.executor = executor
+        self.display = display
+        self.rules = rules
+        self._running: list[_Running] = []
+        self._trouble = {entry.run.path: _Trouble(entry.watch.checkpoint_step) for entry in entries}
+        self._looked = 0.0
+
+    def run(self) -> None:
+        """Work until every run is finished or given up.
+
+        Raises Interrupted, with every run checkpointed, where the process is asked to stop.
+        """
+        try:
+            with stop_requests() as stop_requested:
+                self._find_finished()
+                if done := self._finished():
+                    self.display.say(f"{done} of {len(self.entries)} runs are finished already")
+                while not all(entry.is_over for entry in self.entries):
+                    self._collect()
+                    self._look()
+                    self._start()
+                    if stop_requested():
+                        self._stop()
+                        raise Interrupted(f"stopped with {self._finished()} of {len(self.entries)} runs finished")
+                    time.sleep(POLL_SECONDS)
+                self.display.show(self.entries)
+        finally:
+            self.executor.close()
+            self.display.close()
+
+    def _finished(self) -> int:
+        return sum(entry.state == "finished" for entry in self.entries)
+
+    # --- starting ------------------------------------------------------------------------------------------------
+
+    def _find_finished(self) -> None:
+        """See what anyone has brought to its end."""
+        for entry in self.entries:
+            entry.watch.refresh()
+            if not entry.is_over and entry.watch.is_finished(entry.run.total_steps) and entry.watch.is_free():
+                self._finish(entry)
+        self._record()
+
+    def _start(self) -> None:
+        now = time.monotonic()
+        for entry in self.entries:
+            if not self.executor.has_room():
+                return
+            trouble = self._trouble[entry.run.path]
+            if entry.state != "waiting" or now < trouble.not_before:
+                continue
+            obstacle = self._obstacle(entry)
+            if obstacle:
+                entry.reason, trouble.not_before = obstacle, now + FIRST_PAUSE
+            else:
+                self._start_one(entry)
+
+    def _obstacle(self, entry: Entry) -> str:
+        """What a run has to wait for, if anything."""
+        if not entry.watch.is_free():
+            return "another process works on it"
+        if shutil.disk_usage(self.folder.root).free < SPACE_NEEDED:
+            return f"less than {SPACE_NEEDED >> 20} MB are free on the disk"
+        return ""
+
+    def _start_one(self, entry: Entry) -> None:
+        entry.watch.refresh()
+        if entry.watch.is_finished(entry.run.total_steps):
+            self._finish(entry)
+            return
+        try:
+            entry.run.prepare()
+            job = self.executor.start(entry.run)
+        except (OSError, RunError) as error:
+            self._died(entry, str(error))
+            return
+        entry.state, entry.starts, entry.reason = "running", entry.starts + 1, ""
+        self._running.append(_Running(entry, job, time.monotonic()))
+        step = entry.watch.checkpoint_step
+        self.display.say(f"{entry.run.name}: " + (f"goes on from step {step:,}" if step else "starts"))
+        self._record()
+
+    # --- ending --------------------------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        for running in tuple(self._running):
+            status = running.job.poll()
+            if status is not None:
+                self._running.remove(running)
+                self._ended(running.entry, status, _cause(status, running.job.last_words()))
+
+    def _ended(self, entry: Entry, status: int, cause: str) -> None:
+        entry.watch.refresh()
+        if entry.watch.is_finished(entry.run.total_steps):
+            self._finish(entry)
+        elif status == FAULT_STATUS:
+            self._give_up(entry, cause)
+        else:
+            self._died(entry, cause)
+
+    def _finish(self, entry: Entry) -> None:
+        try:
+            entry.watch.conclude(self.rules.keep_replays)
+        except (CheckpointError, RunError) as error:
+            self._give_up(entry, str(error))
+            return
+        entry.state, entry.reason = "finished", ""
+        if entry.starts:
+            self.display.say(f"{entry.run.name}: finished")
+        self._record()
+
+    def _died(self, entry: Entry, cause: str) -> None:
+        trouble, step = self._trouble[entry.run.path], entry.watch.checkpoint_step
+        trouble.deaths = 1 if step > trouble.checkpoint_step else trouble.deaths + 1
+        trouble.checkpoint_step = step
+        if trouble.deaths >= self.rules.tries:
+            self._give_up(entry, f"{cause} (tried {trouble.deaths} times)")
+            return
+        pause = FIRST_PAUSE * 4 ** (trouble.deaths - 1)
+        trouble.not_before = time.monotonic() + pause
+        entry.state, entry.reason = "waiting", cause
+        self.display.say(f"{entry.run.name}: {cause}; tried again in {pause:.0f} s")
+        self._record()
+
+    def _give_up(self, entry: Entry, cause: str) -> None:
+        entry.state, entry.reason = "failed", cause
+        self.display.say(f"{entry.run.name}: failed: {cause}")
+        self._record()
+
+    # --- watching and stopping -----------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        for running in tuple(self._running):
+            if running.entry.watch.refresh():
+                running.moved = now
+            elif now - running.moved > self.rules.hang_seconds:
+                running.job.kill()
+                self._running.remove(running)
+                self._ended(running.entry, -signal.SIGKILL, f"no progress for {self.rules.hang_seconds:g} s")
+        self.display.show(self.entries)
+
+    def _stop(self) -> None:
+        """Let every run write a checkpoint and end; those that take too long are killed."""
+        self.display.say(f"stopping {len(self._running)} runs, each with a checkpoint")
+        for running in self._running:
+            running.job.stop()
+        deadline = time.monotonic() + STOP_SECONDS
+        while any(running.job.poll() is None for running in self._running) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        self.executor.close()
+        for running in self._running:
+            running.entry.state = "waiting"
+        self._find_finished()
+
+    def _record(self) -> None:
+        try:
+            self.folder.write(self.spec, self.entries)
+        except RunError as error:  # a full disk: the runs' own files say enough to go on
+            self.display.say(str(error))
+
+
+def _cause(status: int, last_words: str) -> str:
+    """Why a process ended, in a few words."""
+    if status >= 0:
+        return last_words or f"ended with status {status}"
+    known = -status in set(signal.Signals)
+    return f"killed by {signal.Signals(-status).name if known else f'signal {-status}'}"
