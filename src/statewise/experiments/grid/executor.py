@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -52,52 +53,42 @@ class LocalProcesses:
     """`jobs` processes side by side, each on cores of its own where there are enough of them."""
 
     def __init__(self, jobs: int, cores: int, logs: Path) -> None:
-        """cores: of each run; logs: folder of what the processes print."""
-        self.jobs = jobs
+        """jobs: 0 for as many as there are cores for; cores: of each run; logs: folder of what the processes print."""
+        jobs = jobs or usual_jobs(cores)
         self.cores = cores
         self.logs = logs
-        self._free = _places(jobs, cores)
-        self._running: list[LocalJob] = []
+        self._places = _places(jobs, cores)
+        self._running: list[RunProcess | None] = [None] * jobs
 
     def has_room(self) -> bool:
         """Whether fewer than `jobs` processes run."""
-        return bool(self._free)
+        return any(process is None or process.poll() is not None for process in self._running)
 
-    def start(self, run: GridRun) -> LocalJob:
+    def start(self, run: GridRun) -> RunProcess:
         """Begin a run, or go on with it. OSError where no process can be started."""
-        self.logs.mkdir(parents=True, exist_ok=True)
-        place = self._free.pop(0)
-        try:
-            job = LocalJob(run, log_path(self.logs, run), self.cores, place, self)
-        except BaseException:
-            self._free.insert(0, place)
-            raise
-        self._running.append(job)
-        return job
-
-    def release(self, job: LocalJob) -> None:
-        """Take back the cores of a process that has ended."""
-        if job in self._running:
-            self._running.remove(job)
-            self._free.append(job.place)
+        slot = next(i for i, process in enumerate(self._running) if process is None or process.poll() is not None)
+        process = RunProcess(run.path, log_path(self.logs, run), self.cores, self._places[slot])
+        self._running[slot] = process
+        return process
 
     def close(self) -> None:
         """Kill what still runs."""
-        for job in tuple(self._running):
-            job.kill()
+        for process in self._running:
+            if process is not None:
+                process.kill()
 
 
-class LocalJob:
-    """A process that brings one run to its end."""
+class RunProcess:
+    """A process that begins a run, or goes on with it, and brings it to its end."""
 
-    def __init__(self, run: GridRun, log: Path, cores: int, place: tuple[int, ...], owner: LocalProcesses) -> None:
-        self.place = place
-        self._owner = owner
+    def __init__(self, run: Path, log: Path, cores: int, place: tuple[int, ...] = ()) -> None:
+        """log: the file that its output is added to; place: the cores that it may use, () for any."""
         self._log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as said:
             self._begins = said.tell()
             self._process = subprocess.Popen(
-                child.command(run.path),
+                child.command(run),
                 stdin=subprocess.PIPE,
                 stdout=said,
                 stderr=subprocess.STDOUT,
@@ -105,13 +96,14 @@ class LocalJob:
                 start_new_session=True,  # Ctrl-C reaches the driver alone, which stops its children in order
             )
         if place:
-            os.sched_setaffinity(self._process.pid, place)
+            with suppress(ProcessLookupError):  # it may have ended already
+                os.sched_setaffinity(self._process.pid, place)
 
     def poll(self) -> int | None:
         """Exit status, or None while it goes on."""
         status = self._process.poll()
         if status is not None:
-            self._end()
+            self._close_pipe()
         return status
 
     def stop(self) -> None:
@@ -122,30 +114,29 @@ class LocalJob:
         """SIGKILL, and wait until the process is gone."""
         self._process.kill()
         self._process.wait()
-        self._end()
+        self._close_pipe()
 
     def last_words(self) -> str:
-        """The last line that this process wrote."""
+        """The last line that it wrote."""
         with self._log.open("rb") as said:
             said.seek(self._begins)
-            return last_line(said.read())
+            lines = said.read().decode(errors="replace").strip().splitlines()
+        return lines[-1].removeprefix("statewise: ") if lines else ""
 
-    def _end(self) -> None:
+    def _close_pipe(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._owner.release(self)
+
+
+def usual_jobs(cores: int) -> int:
+    """As many runs of that many cores as this machine has room for."""
+    return max(1, available_cores() // cores)
 
 
 def log_path(logs: Path, run: GridRun) -> Path:
     """Where the output of a run's processes is kept."""
     task, method, seed = run.path.parts[-3:]
     return logs / f"{task}-{method}-{seed}.log"
-
-
-def last_line(said: bytes) -> str:
-    """The last line that isn't blank."""
-    lines = said.decode(errors="replace").strip().splitlines()
-    return lines[-1].removeprefix("statewise: ") if lines else ""
 
 
 def _places(jobs: int, cores: int) -> list[tuple[int, ...]]:

@@ -66,7 +66,7 @@ def check_tasks(runs: list[GridRun]) -> None:
         for run in runs:
             if (run.spec.task, run.spec.config.seed) == (task, first_seed):
                 try:
-                    build_core(run.spec.config, task_facts(run.spec.config, env))
+                    _ = build_core(run.spec.config, task_facts(run.spec.config, env)).embed
                 except ValueError as error:
                     raise ValueError(f"{run.name}: {error}") from error
         env.close()

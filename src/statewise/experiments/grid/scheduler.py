@@ -56,6 +56,9 @@ class Rules:
     keep_replays: bool = False
 
 
+DEFAULT_RULES = Rules()
+
+
 @dataclass
 class _Running:
     entry: Entry

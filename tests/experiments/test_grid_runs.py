@@ -1,0 +1,122 @@
+"""Grids of real runs: whatever dies on the way, the finished grid has the bytes of one that was never disturbed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.grid_envs import MARKERS, TASKS
+from support.small_runs import TINY
+
+from statewise.experiments.grid.state import read_runs
+
+TESTS = Path(__file__).parents[1]
+FIELDS = {name: value for name, value in TINY.items() if name not in ("preset", "threads")}
+
+
+def write_spec(path: Path, kinds: tuple[str, ...]) -> Path:
+    """A spec of tiny SAC runs, one for each kind of mishap."""
+    fields = "\n".join(f"{name} = {json.dumps(value)}" for name, value in FIELDS.items())
+    tasks = json.dumps([TASKS[kind] for kind in kinds])
+    path.write_text(f'tasks = {tasks}\nmethods = ["sac"]\nseeds = [0]\npreset = "paper"\n[fields]\n{fields}\n')
+    return path
+
+
+def drive(spec: Path, root: Path, *more: str) -> subprocess.Popen[str]:
+    """A driver of the grid in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "statewise", "grid", str(spec), "--root", str(root), "--jobs", "2", *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=spec.parent,
+    )
+
+
+def finish(spec: Path, root: Path, *more: str) -> tuple[int, str]:
+    """Exit status and output of a driver that is left alone."""
+    with drive(spec, root, *more) as driver:
+        said, _ = driver.communicate()
+    return driver.returncode, said
+
+
+def wait_for(root: Path, pattern: str, driver: subprocess.Popen[str]) -> None:
+    """Until a file of that name is there."""
+    while not list(root.glob(pattern)):
+        assert driver.poll() is None, driver.communicate()[0]
+        time.sleep(0.02)
+
+
+def files_of(root: Path, kind: str) -> dict[str, bytes]:
+    """What a run of that kind has to be a function of."""
+    (run,) = root.glob(f"*Grid{kind.title()}*/sac/seed-0-*")
+    return {path.name: path.read_bytes() for path in (*(run / "checkpoints").iterdir(), run / "metrics.csv")}
+
+
+@pytest.fixture
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Children find the environments of the tests; a folder for the marks of mishaps, which is not named yet."""
+    source = TESTS.parent / "src"
+    monkeypatch.setenv("PYTHONPATH", f"{source}:{TESTS}")
+    monkeypatch.delenv(MARKERS, raising=False)
+    markers = tmp_path / "markers"
+    markers.mkdir()
+    return markers
+
+
+@pytest.mark.slow
+def test_a_grid_full_of_mishaps_ends_in_the_bytes_of_one_without(
+    surroundings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = ("hung", "killed", "full")
+    began = time.monotonic()
+    status, said = finish(write_spec(tmp_path / "calm.toml", kinds), tmp_path / "calm")
+    assert status == 0, said
+    patience = str(10.0 + time.monotonic() - began)  # a run takes less, however busy the machine is
+    monkeypatch.setenv(MARKERS, str(surroundings))
+    root = tmp_path / "rough"
+    rough = write_spec(tmp_path / "rough.toml", ("faulty", *kinds))
+    with drive(rough, root) as driver:
+        wait_for(root, "*/*/*/checkpoints/step-*", driver)
+        driver.kill()
+    status, said = finish(rough, root, "--hang-seconds", patience)
+    assert status == 3, said
+    assert "3 of 4 runs are finished" in said
+    assert {path.name for path in surroundings.iterdir()} == {"hung", "killed", "full"}
+    states = {run["task"]: (run["state"], run["reason"]) for run in read_runs(root)}
+    state, reason = states.pop(TASKS["faulty"])
+    assert state == "failed"
+    assert "this environment never works" in reason
+    assert set(states.values()) == {("finished", "")}
+    for kind in kinds:
+        assert files_of(root, kind) == files_of(tmp_path / "calm", kind), kind
+
+
+def test_a_stopped_driver_leaves_checkpoints_and_no_process(surroundings: Path, tmp_path: Path) -> None:
+    spec = write_spec(tmp_path / "long.toml", ("sound",))
+    spec.write_text(spec.read_text().replace("total_steps = 160", "total_steps = 1000000"))
+    with drive(spec, tmp_path / "runs") as driver:
+        wait_for(tmp_path / "runs", "*/*/*/checkpoints/step-*", driver)
+        driver.send_signal(signal.SIGINT)
+        said, _ = driver.communicate()
+    assert driver.returncode == 130
+    assert "stopped with 0 of 1 runs finished; start the same grid again" in said
+    (run,) = read_runs(tmp_path / "runs")
+    assert run["state"] == "waiting"
+    assert run["step"] >= 40
+    log = next((tmp_path / "runs" / "logs").iterdir()).read_text()
+    assert f"stopped at step {run['step']:,}" in log
+
+
+def test_a_run_that_cannot_work_is_found_before_anything_starts(surroundings: Path, tmp_path: Path) -> None:
+    spec = write_spec(tmp_path / "bad.toml", ("sound",))
+    spec.write_text(spec.read_text().replace("GridSound", "GridSond"))
+    status, said = finish(spec, tmp_path / "runs")
+    assert status == 2
+    assert "GridSond-v0" in said
+    assert not (tmp_path / "runs").exists()
