@@ -91,8 +91,8 @@ def main() -> None:
         fields={"total_steps": options.steps},
     )
     table = [
-        f"`python benchmarks/grid_parallel.py`: two runs of {options.steps:,} steps on {available_cores()} cores, seconds.\n",
-        "| threads of a run | one after the other | side by side | side by side / one alone | each repetition |",
+        f"`python benchmarks/grid_parallel.py`: two runs of {options.steps:,} steps on {available_cores()} cores.\n",
+        "| threads of a run | one after the other, s | side by side, s | side by side / one alone | each repetition |",
         "|---|---|---|---|---|",
     ]
     capped: list[Timing] = []
