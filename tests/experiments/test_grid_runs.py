@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -46,7 +48,7 @@ def finish(spec: Path, root: Path, *more: str) -> tuple[int, str]:
 
 
 def wait_for(root: Path, pattern: str, driver: subprocess.Popen[str]) -> None:
-    """Until a file of that name is there."""
+    """Until a file of that name is there, while the driver works."""
     while not list(root.glob(pattern)):
         assert driver.poll() is None, driver.communicate()[0]
         time.sleep(0.02)
@@ -73,21 +75,26 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_grid_full_of_mishaps_ends_in_the_bytes_of_one_without(
     surroundings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kinds = ("hung", "killed", "full")
+    kinds = ("paused", "killed", "hung", "full")
     began = time.monotonic()
     status, said = finish(write_spec(tmp_path / "calm.toml", kinds), tmp_path / "calm")
     assert status == 0, said
     patience = str(10.0 + time.monotonic() - began)  # a run takes less, however busy the machine is
     monkeypatch.setenv(MARKERS, str(surroundings))
     root = tmp_path / "rough"
-    rough = write_spec(tmp_path / "rough.toml", ("faulty", *kinds))
+    rough = write_spec(tmp_path / "rough.toml", ("paused", "faulty", "killed", "hung", "full"))
     with drive(rough, root) as driver:
-        wait_for(root, "*/*/*/checkpoints/step-*", driver)
+        wait_for(surroundings, "paused", driver)
         driver.kill()
+        said_first, _ = driver.communicate()
+    (surroundings / "go").touch()
     status, said = finish(rough, root, "--hang-seconds", patience)
     assert status == 3, said
-    assert "3 of 4 runs are finished" in said
-    assert {path.name for path in surroundings.iterdir()} == {"hung", "killed", "full"}
+    said = said_first + said
+    assert "4 of 5 runs are finished" in said
+    for kind, mishap in (("killed", "killed by SIGKILL"), ("hung", "no progress for"), ("full", "disk full while")):
+        assert f"{TASKS[kind]} seed 0: {mishap}" in said
+        assert f"{TASKS[kind]} seed 0: goes on from step 40" in said
     states = {run["task"]: (run["state"], run["reason"]) for run in read_runs(root)}
     state, reason = states.pop(TASKS["faulty"])
     assert state == "failed"
@@ -97,8 +104,38 @@ def test_a_grid_full_of_mishaps_ends_in_the_bytes_of_one_without(
         assert files_of(root, kind) == files_of(tmp_path / "calm", kind), kind
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray isn't installed (the extra `grid`)")
+def test_a_lost_worker_of_ray_leaves_no_trace(
+    surroundings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = write_spec(tmp_path / "two.toml", ("paused", "killed"))
+    status, said = finish(spec, tmp_path / "calm")
+    assert status == 0, said
+    monkeypatch.setenv(MARKERS, str(surroundings))
+    root = tmp_path / "rough"
+    with drive(spec, root, "--ray") as driver:
+        wait_for(surroundings, "paused", driver)
+        (lock,) = root.glob("*GridPaused*/sac/*/.lock")
+        worker = parent_of(int(lock.read_text()))
+        assert "ray" in Path(f"/proc/{worker}/cmdline").read_text()
+        os.kill(worker, signal.SIGKILL)
+        (surroundings / "go").touch()
+        said, _ = driver.communicate()
+    assert driver.returncode == 0, said
+    for kind in ("paused", "killed"):
+        assert files_of(root, kind) == files_of(tmp_path / "calm", kind), kind
+        (log,) = (root / "logs").glob(f"*Grid{kind.title()}*")
+        assert "goes on from step" in log.read_text()
+
+
+def parent_of(process: int) -> int:
+    """The process that started a process."""
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def test_a_stopped_driver_leaves_checkpoints_and_no_process(surroundings: Path, tmp_path: Path) -> None:
-    spec = write_spec(tmp_path / "long.toml", ("sound",))
+    spec = write_spec(tmp_path / "long.toml", ("paused",))
     spec.write_text(spec.read_text().replace("total_steps = 160", "total_steps = 1000000"))
     with drive(spec, tmp_path / "runs") as driver:
         wait_for(tmp_path / "runs", "*/*/*/checkpoints/step-*", driver)
@@ -114,9 +151,9 @@ def test_a_stopped_driver_leaves_checkpoints_and_no_process(surroundings: Path, 
 
 
 def test_a_run_that_cannot_work_is_found_before_anything_starts(surroundings: Path, tmp_path: Path) -> None:
-    spec = write_spec(tmp_path / "bad.toml", ("sound",))
-    spec.write_text(spec.read_text().replace("GridSound", "GridSond"))
+    spec = write_spec(tmp_path / "bad.toml", ("paused",))
+    spec.write_text(spec.read_text().replace("GridPaused", "GridPased"))
     status, said = finish(spec, tmp_path / "runs")
     assert status == 2
-    assert "GridSond-v0" in said
+    assert "GridPased-v0" in said
     assert not (tmp_path / "runs").exists()

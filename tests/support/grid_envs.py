@@ -15,10 +15,12 @@ from support.toys import Action, ExactPoint
 
 MARKERS = "STATEWISE_TEST_MARKERS"
 """Variable that names the folder where a mishap notes that it has happened; without it none does."""
-TASKS = {kind: f"support.grid_envs:Grid{kind.title()}-v0" for kind in ("sound", "killed", "hung", "full", "faulty")}
-"""Ids by what goes wrong: nothing, SIGKILL, a step without an end, a disk without space, an exception always."""
-STEPS_BEFORE = 130
-"""Steps of all environments of the process before its mishap: behind the first checkpoint, before the last."""
+TASKS = {kind: f"support.grid_envs:Grid{kind.title()}-v0" for kind in ("paused", "killed", "hung", "full", "faulty")}
+"""Ids by what goes wrong: a step that lasts until a file `go` is there, SIGKILL, a step without an end, a disk without
+space, an exception always."""
+STEPS_BEFORE = 1_008 + 60
+"""Steps of all environments of a process before its mishap: those of the probe states, then some of training, behind
+the first checkpoint and before the last."""
 
 
 class MishapPoint(ExactPoint):
@@ -39,13 +41,17 @@ class MishapPoint(ExactPoint):
 
 def mishap(kind: str) -> None:
     """Let it happen, unless it has happened before."""
-    folder = os.environ.get(MARKERS)
     if kind == "faulty":
         raise RuntimeError("this environment never works")
-    if folder is None or kind == "sound" or (marker := Path(folder) / kind).exists():
+    folder = Path(os.environ.get(MARKERS, "nowhere"))
+    marker = folder / kind
+    if not folder.exists() or marker.exists():
         return
     marker.touch()
-    if kind == "killed":
+    if kind == "paused":
+        while not (folder / "go").exists():
+            time.sleep(0.01)
+    elif kind == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     elif kind == "hung":
         time.sleep(10_000)
