@@ -9,9 +9,11 @@ import polars as pl
 import pytest
 from support.small_runs import TINY
 
+from statewise.cli import main
 from statewise.config import SacConfig
+from statewise.experiments.grid import estimate as estimating
 from statewise.experiments.grid.display import clock
-from statewise.experiments.grid.estimate import combined, estimate, lines, probed_runs, run_seconds
+from statewise.experiments.grid.estimate import combined, estimate, lines, measure_runs, probed_runs, run_seconds
 from statewise.experiments.grid.plan import plan
 from statewise.experiments.grid.probe import Measured, measure, rates, shortened
 from statewise.experiments.grid.spec import GridSpec
@@ -118,6 +120,25 @@ def test_a_measurement_of_a_real_run() -> None:
     assert 1e3 < found.checkpoint_bytes < 1e6
     # A row holds two observations of 8, two actions and five scalars; the file is allocated in whole pages.
     assert 4 * 23 <= found.replay_step_bytes <= 4 * 23 + 8_192 / 96
+
+
+def test_a_dry_run_lists_the_runs_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(estimating, "_measure", lambda run, cores: BASE)
+    assert main(["grid", "smoke", "--dry-run", "--jobs", "3"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 13
+    assert said[0].startswith("sac-alam SafetyPointGoal1-v0 seed 0")
+    assert said[-1].startswith("12 of 12 runs are missing: about ")
+    assert "3 side by side, 3.0 GB of memory" in said[-1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_cannot_be_measured_is_named(entries: list[Entry]) -> None:
+    with pytest.raises(ValueError, match=r"sac A seed 0: can't be measured: .*'A'"):
+        measure_runs([entries[0].run], jobs=1, cores=1)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ def environment(cores: int) -> dict[str, str]:
     return {**os.environ, **capped, "XLA_FLAGS": " ".join(filter(None, flags))}
 
 
-def _stop_with_the_parent() -> None:
+def stop_with_the_parent() -> None:
+    """Wait for the end of the parent, then end this process as SIGTERM does, or at once where that takes too long."""
     while os.read(0, 1):
         pass  # nothing is ever written: reading ends when the parent's end of the pipe is closed
     os.kill(os.getpid(), signal.SIGTERM)
@@ -45,7 +46,7 @@ def _stop_with_the_parent() -> None:
 
 def main() -> None:
     """Run the command `statewise` with this process's arguments."""
-    threading.Thread(target=_stop_with_the_parent, daemon=True).start()
+    threading.Thread(target=stop_with_the_parent, daemon=True).start()
     runpy.run_module("statewise", run_name="__main__", alter_sys=True)
 
 

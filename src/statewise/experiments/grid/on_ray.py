@@ -6,10 +6,12 @@ the grid's folder, on a shared file system where there is more than one.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.exceptions import RayError
@@ -42,11 +44,12 @@ class RayTasks:
         self.logs = logs
         self._running: list[RayTask] = []
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
         try:
             if address is None:
-                ray.init("local", num_cpus=available_cores(), include_dashboard=False, log_to_driver=False)
+                ray.init("local", num_cpus=available_cores(), include_dashboard=False, **quiet)
             else:
-                ray.init(address, log_to_driver=False)
+                ray.init(address, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ValueError(f"address: no cluster of Ray at {address!r} ({error})") from error
         self._task = ray.remote(num_cpus=cores, memory=MEMORY_BYTES, max_retries=retries)(carry_out)
