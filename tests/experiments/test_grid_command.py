@@ -11,7 +11,7 @@ from rich.console import Console
 from statewise.cli import main
 from statewise.cli.arguments import parse
 from statewise.cli.grid import Grid, spec_of
-from statewise.experiments.grid.display import cells, summary, table
+from statewise.experiments.grid.display import LiveTable, PlainLines, cells, summary, table
 from statewise.experiments.grid.plan import plan
 from statewise.experiments.grid.spec import BUILT_IN, GridSpec
 from statewise.experiments.grid.state import Entry
@@ -100,3 +100,28 @@ def test_a_table_that_is_too_long_shows_first_what_runs_and_what_failed(entries:
     drawn = console.file.getvalue()
     assert drawn.index("seed 1") < drawn.index("seed 3") < drawn.index("and 2 more")
     assert "seed 0" not in drawn
+
+
+def test_the_live_table_leaves_lines_above_it_and_nothing_before_it_is_shown(entries: list[Entry]) -> None:
+    drawn = io.StringIO()
+    live = LiveTable(Console(file=drawn, force_terminal=True, width=120, height=30))
+    assert drawn.getvalue() == ""
+    live.show(entries)
+    live.say("something happened")
+    live.close()
+    assert "something happened" in drawn.getvalue()
+    assert drawn.getvalue().index("sac A seed 1") < drawn.getvalue().index("something happened")
+
+
+def test_plain_lines_are_events_and_a_summary_now_and_then(
+    entries: list[Entry], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = PlainLines()
+    lines.show(entries)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("statewise.experiments.grid.display.PLAIN_SECONDS", 0.0)
+    lines.show(entries)
+    lines.say("sac A seed 1: finished")
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].endswith("about 0 min 30 s left")
+    assert said[1].endswith("sac A seed 1: finished")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from statewise.experiments.grid.state import Entry
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
 PLAIN_SECONDS = 60.0
 """Between two summaries on plain lines."""
@@ -42,16 +42,17 @@ class PlainLines:
 class LiveTable:
     """A table of all runs on the terminal, as many as fit, with what happens in lines above it."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console | None = None) -> None:
+        """console: where to draw; None takes standard error."""
         from rich.console import Console
         from rich.live import Live
 
-        self._console = Console(stderr=True)
+        self._console = console or Console(stderr=True)
         self._live = Live(console=self._console, auto_refresh=False)
-        self._live.start()
 
     def show(self, entries: Sequence[Entry]) -> None:
         """Draw the table anew."""
+        self._live.start()
         self._live.update(table(entries, rows=max(3, self._console.height - 8)), refresh=True)
 
     def say(self, text: str) -> None:

@@ -52,20 +52,29 @@ class RayTasks:
                 ray.init(address, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ValueError(f"address: no cluster of Ray at {address!r} ({error})") from error
+        if self._fitting() < 1:
+            raise ValueError(
+                f"cores: {cores} and {MEMORY_BYTES / 1e9:.1f} GB for each run are more than the cluster of Ray has free"
+                f" ({ray.cluster_resources()})"
+            )
         self._task = ray.remote(num_cpus=cores, memory=MEMORY_BYTES, max_retries=retries)(carry_out)
 
     def has_room(self) -> bool:
         """Whether the cluster, as large as it is now, can take another run."""
         self._running = [task for task in self._running if task.poll() is None]
-        has = ray.cluster_resources()
-        fit = int(min(has.get("CPU", 0) // self.cores, has.get("memory", 0) // MEMORY_BYTES))
-        return len(self._running) < (min(self.jobs, fit) if self.jobs else fit)
+        fitting = self._fitting()
+        return len(self._running) < (min(self.jobs, fitting) if self.jobs else fitting)
 
     def start(self, run: GridRun) -> RayTask:
         """Hand a run to the cluster."""
         task = RayTask(self._task.remote(str(run.path), str(log_path(self.logs, run)), self.cores))
         self._running.append(task)
         return task
+
+    def _fitting(self) -> int:
+        """Runs that all nodes together have cores and memory for."""
+        has = ray.cluster_resources()
+        return int(min(has.get("CPU", 0) // self.cores, has.get("memory", 0) // MEMORY_BYTES))
 
     def close(self) -> None:
         """End what still runs, and leave the cluster."""

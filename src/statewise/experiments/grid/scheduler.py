@@ -193,7 +193,8 @@ class Scheduler:
 
     def _finish(self, entry: Entry) -> None:
         try:
-            entry.watch.conclude(self.rules.keep_replays)
+            if not self.folder.was_finished(entry.run):
+                entry.watch.conclude(self.rules.keep_replays)
         except (CheckpointError, RunError) as error:
             self._give_up(entry, str(error))
             return

@@ -75,11 +75,18 @@ class GridFolder:
     def __exit__(self, *exception: object) -> None:
         self._lock.unlock()
 
+    def was_finished(self, run: GridRun) -> bool:
+        """Whether an earlier driver saw the run to its end."""
+        return self._earlier.get(self._place(run), {}).get("state") == "finished"
+
     def write(self, spec: GridSpec, entries: Sequence[Entry]) -> None:
         """Write grid.json; runs of earlier specs that are no part of this one stay in it."""
         runs = {**self._earlier, **{row["path"]: row for row in map(self._row, entries)}}
         content = {"statewise": __version__, "spec": spec.to_dict(), "runs": list(runs.values())}
         write_text_atomic(self.path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+    def _place(self, run: GridRun) -> str:
+        return str(run.path.relative_to(self.root))
 
     def _row(self, entry: Entry) -> dict[str, Any]:
         run = entry.run
@@ -88,7 +95,7 @@ class GridFolder:
             "method": full_name(run.spec.config.method),
             "task": run.spec.task,
             "seed": run.spec.config.seed,
-            "path": str(run.path.relative_to(self.root)),
+            "path": self._place(run),
             "state": entry.state,
             "step": entry.watch.checkpoint_step,
             "total_steps": run.total_steps,
