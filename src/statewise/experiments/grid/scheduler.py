@@ -60,20 +60,19 @@ DEFAULT_RULES = Rules()
 
 
 @dataclass
-class _Running:
+class _Work:
+    """A run in the hands of this driver."""
+
     entry: Entry
-    job: Job
-    moved: float
+    job: Job | None = None
+    moved: float = 0.0
     """When its files last changed."""
-
-
-@dataclass
-class _Trouble:
-    """Deaths of a run since it last came to a new checkpoint, and when it may be tried again."""
-
-    checkpoint_step: int = 0
     deaths: int = 0
+    """In a row, without a new checkpoint between them."""
+    died_at: int = 0
+    """Step of the newest checkpoint at the last death."""
     not_before: float = 0.0
+    """When it may be tried again."""
 
 
 class Scheduler:
@@ -94,8 +93,7 @@ class Scheduler:
         self.executor = executor
         self.display = display
         self.rules = rules
-        self._running: list[_Running] = []
-        self._trouble = {entry.run.path: _Trouble(entry.watch.checkpoint_step) for entry in entries}
+        self._work = [_Work(entry, died_at=entry.watch.checkpoint_step) for entry in entries]
         self._looked = 0.0
 
     def run(self) -> None:
@@ -136,17 +134,16 @@ class Scheduler:
 
     def _start(self) -> None:
         now = time.monotonic()
-        for entry in self.entries:
+        for work in self._work:
             if not self.executor.has_room():
                 return
-            trouble = self._trouble[entry.run.path]
-            if entry.state != "waiting" or now < trouble.not_before:
+            if work.entry.state != "waiting" or now < work.not_before:
                 continue
-            obstacle = self._obstacle(entry)
+            obstacle = self._obstacle(work.entry)
             if obstacle:
-                entry.reason, trouble.not_before = obstacle, now + FIRST_PAUSE
+                work.entry.reason, work.not_before = obstacle, now + FIRST_PAUSE
             else:
-                self._start_one(entry)
+                self._start_one(work)
 
     def _obstacle(self, entry: Entry) -> str:
         """What a run has to wait for, if anything."""
@@ -156,19 +153,20 @@ class Scheduler:
             return f"less than {SPACE_NEEDED >> 20} MB are free on the disk"
         return ""
 
-    def _start_one(self, entry: Entry) -> None:
+    def _start_one(self, work: _Work) -> None:
+        entry = work.entry
         entry.watch.refresh()
         if entry.watch.is_finished(entry.run.total_steps):
             self._finish(entry)
             return
         try:
             entry.run.prepare()
-            job = self.executor.start(entry.run)
+            work.job = self.executor.start(entry.run)
         except (OSError, RunError) as error:
-            self._died(entry, str(error))
+            self._died(work, str(error))
             return
+        work.moved = time.monotonic()
         entry.state, entry.starts, entry.reason = "running", entry.starts + 1, ""
-        self._running.append(_Running(entry, job, time.monotonic()))
         step = entry.watch.checkpoint_step
         self.display.say(f"{entry.run.name}: " + (f"goes on from step {step:,}" if step else "starts"))
         self._record()
@@ -176,20 +174,23 @@ class Scheduler:
     # --- ending --------------------------------------------------------------------------------------------------
 
     def _collect(self) -> None:
-        for running in tuple(self._running):
-            status = running.job.poll()
+        for work, job in self._jobs():
+            status = job.poll()
             if status is not None:
-                self._running.remove(running)
-                self._ended(running.entry, status, _cause(status, running.job.last_words()))
+                self._ended(work, status, _cause(status, job.last_words()))
 
-    def _ended(self, entry: Entry, status: int, cause: str) -> None:
-        entry.watch.refresh()
-        if entry.watch.is_finished(entry.run.total_steps):
-            self._finish(entry)
+    def _jobs(self) -> list[tuple[_Work, Job]]:
+        return [(work, work.job) for work in self._work if work.job is not None]
+
+    def _ended(self, work: _Work, status: int, cause: str) -> None:
+        work.job = None
+        work.entry.watch.refresh()
+        if work.entry.watch.is_finished(work.entry.run.total_steps):
+            self._finish(work.entry)
         elif status == FAULT_STATUS:
-            self._give_up(entry, cause)
+            self._give_up(work.entry, cause)
         else:
-            self._died(entry, cause)
+            self._died(work, cause)
 
     def _finish(self, entry: Entry) -> None:
         try:
@@ -203,17 +204,17 @@ class Scheduler:
             self.display.say(f"{entry.run.name}: finished")
         self._record()
 
-    def _died(self, entry: Entry, cause: str) -> None:
-        trouble, step = self._trouble[entry.run.path], entry.watch.checkpoint_step
-        trouble.deaths = 1 if step > trouble.checkpoint_step else trouble.deaths + 1
-        trouble.checkpoint_step = step
-        if trouble.deaths >= self.rules.tries:
-            self._give_up(entry, f"{cause} (tried {trouble.deaths} times)")
+    def _died(self, work: _Work, cause: str) -> None:
+        step = work.entry.watch.checkpoint_step
+        work.deaths = 1 if step > work.died_at else work.deaths + 1
+        work.died_at = step
+        if work.deaths >= self.rules.tries:
+            self._give_up(work.entry, f"{cause} (tried {work.deaths} times)")
             return
-        pause = FIRST_PAUSE * 4 ** (trouble.deaths - 1)
-        trouble.not_before = time.monotonic() + pause
-        entry.state, entry.reason = "waiting", cause
-        self.display.say(f"{entry.run.name}: {cause}; tried again in {pause:.0f} s")
+        pause = FIRST_PAUSE * 4 ** (work.deaths - 1)
+        work.not_before = time.monotonic() + pause
+        work.entry.state, work.entry.reason = "waiting", cause
+        self.display.say(f"{work.entry.run.name}: {cause}; tried again in {pause:.0f} s")
         self._record()
 
     def _give_up(self, entry: Entry, cause: str) -> None:
@@ -228,26 +229,26 @@ class Scheduler:
         if now - self._looked < LOOK_SECONDS:
             return
         self._looked = now
-        for running in tuple(self._running):
-            if running.entry.watch.refresh():
-                running.moved = now
-            elif now - running.moved > self.rules.hang_seconds:
-                running.job.kill()
-                self._running.remove(running)
-                self._ended(running.entry, -signal.SIGKILL, f"no progress for {self.rules.hang_seconds:g} s")
+        for work, job in self._jobs():
+            if work.entry.watch.refresh():
+                work.moved = now
+            elif now - work.moved > self.rules.hang_seconds:
+                job.kill()
+                self._ended(work, -signal.SIGKILL, f"no progress for {self.rules.hang_seconds:g} s")
         self.display.show(self.entries)
 
     def _stop(self) -> None:
         """Let every run write a checkpoint and end; those that take too long are killed."""
-        self.display.say(f"stopping {len(self._running)} runs, each with a checkpoint")
-        for running in self._running:
-            running.job.stop()
+        jobs = self._jobs()
+        self.display.say(f"stopping {len(jobs)} runs, each with a checkpoint")
+        for _, job in jobs:
+            job.stop()
         deadline = time.monotonic() + STOP_SECONDS
-        while any(running.job.poll() is None for running in self._running) and time.monotonic() < deadline:
+        while any(job.poll() is None for _, job in jobs) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
         self.executor.close()
-        for running in self._running:
-            running.entry.state = "waiting"
+        for work, _ in jobs:
+            work.entry.state = "waiting"
         self._find_finished()
 
     def _record(self) -> None:

@@ -62,7 +62,7 @@ class RunWatch:
         latest = self._store.latest()
         assert latest is not None
         step, path = latest
-        if checkpoint.load(path)[1]["best_step"] == step:
+        if checkpoint.load(path)[1].get("best_step") == step:
             self._store.mark_best(step)
         if not keep_replay:
             self.run.replay_path.unlink(missing_ok=True)
