@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from support.grid_envs import MARKERS, TASKS
@@ -60,34 +62,53 @@ def files_of(root: Path, kind: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (*(run / "checkpoints").iterdir(), run / "metrics.csv")}
 
 
+class Calm(NamedTuple):
+    """A grid that was never disturbed: its folder, and the seconds that it took."""
+
+    root: Path
+    seconds: float
+
+
+KINDS = ("paused", "killed", "hung", "full")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def importable() -> Iterator[None]:
+    """Drivers and their children find the environments of the tests, none of which has its mishap yet."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{TESTS.parent / 'src'}:{TESTS}")
+        patch.delenv(MARKERS, raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def calm(importable: None, tmp_path_factory: pytest.TempPathFactory) -> Calm:
+    folder = tmp_path_factory.mktemp("calm")
+    began = time.monotonic()
+    status, said = finish(write_spec(folder / "calm.toml", KINDS), folder / "calm")
+    assert status == 0, said
+    return Calm(folder / "calm", time.monotonic() - began)
+
+
 @pytest.fixture
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Children find the environments of the tests; a folder for the marks of mishaps, which is not named yet."""
-    source = TESTS.parent / "src"
-    monkeypatch.setenv("PYTHONPATH", f"{source}:{TESTS}")
-    monkeypatch.delenv(MARKERS, raising=False)
-    markers = tmp_path / "markers"
-    markers.mkdir()
-    return markers
+def markers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for the marks of mishaps, which lets them happen."""
+    folder = tmp_path / "markers"
+    folder.mkdir()
+    monkeypatch.setenv(MARKERS, str(folder))
+    return folder
 
 
 @pytest.mark.slow
-def test_a_grid_full_of_mishaps_ends_in_the_bytes_of_one_without(
-    surroundings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kinds = ("paused", "killed", "hung", "full")
-    began = time.monotonic()
-    status, said = finish(write_spec(tmp_path / "calm.toml", kinds), tmp_path / "calm")
-    assert status == 0, said
-    patience = str(10.0 + time.monotonic() - began)  # a run takes less, however busy the machine is
-    monkeypatch.setenv(MARKERS, str(surroundings))
+def test_a_grid_full_of_mishaps_ends_in_the_bytes_of_one_without(calm: Calm, markers: Path, tmp_path: Path) -> None:
+    patience = str(10.0 + calm.seconds)  # a run takes less, however busy the machine is
     root = tmp_path / "rough"
     rough = write_spec(tmp_path / "rough.toml", ("paused", "faulty", "killed", "hung", "full"))
     with drive(rough, root) as driver:
-        wait_for(surroundings, "paused", driver)
+        wait_for(markers, "paused", driver)
         driver.kill()
         said_first, _ = driver.communicate()
-    (surroundings / "go").touch()
+    (markers / "go").touch()
     status, said = finish(rough, root, "--hang-seconds", patience)
     assert status == 3, said
     said = said_first + said
@@ -100,31 +121,25 @@ def test_a_grid_full_of_mishaps_ends_in_the_bytes_of_one_without(
     assert state == "failed"
     assert "this environment never works" in reason
     assert set(states.values()) == {("finished", "")}
-    for kind in kinds:
-        assert files_of(root, kind) == files_of(tmp_path / "calm", kind), kind
+    for kind in KINDS:
+        assert files_of(root, kind) == files_of(calm.root, kind), kind
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray isn't installed (the extra `grid`)")
-def test_a_lost_worker_of_ray_leaves_no_trace(
-    surroundings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spec = write_spec(tmp_path / "two.toml", ("paused", "killed"))
-    status, said = finish(spec, tmp_path / "calm")
-    assert status == 0, said
-    monkeypatch.setenv(MARKERS, str(surroundings))
-    root = tmp_path / "rough"
+def test_a_lost_worker_of_ray_leaves_no_trace(calm: Calm, markers: Path, tmp_path: Path) -> None:
+    root, spec = tmp_path / "rough", write_spec(tmp_path / "two.toml", ("paused", "killed"))
     with drive(spec, root, "--ray") as driver:
-        wait_for(surroundings, "paused", driver)
+        wait_for(markers, "paused", driver)
         (lock,) = root.glob("*GridPaused*/sac/*/.lock")
         worker = parent_of(int(lock.read_text()))
         assert "ray" in Path(f"/proc/{worker}/cmdline").read_text()
         os.kill(worker, signal.SIGKILL)
-        (surroundings / "go").touch()
+        (markers / "go").touch()
         said, _ = driver.communicate()
     assert driver.returncode == 0, said
     for kind in ("paused", "killed"):
-        assert files_of(root, kind) == files_of(tmp_path / "calm", kind), kind
+        assert files_of(root, kind) == files_of(calm.root, kind), kind
         (log,) = (root / "logs").glob(f"*Grid{kind.title()}*")
         assert "goes on from step" in log.read_text()
 
@@ -134,7 +149,7 @@ def parent_of(process: int) -> int:
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def test_a_stopped_driver_leaves_checkpoints_and_no_process(surroundings: Path, tmp_path: Path) -> None:
+def test_a_stopped_driver_leaves_checkpoints_and_no_process(tmp_path: Path) -> None:
     spec = write_spec(tmp_path / "long.toml", ("paused",))
     spec.write_text(spec.read_text().replace("total_steps = 160", "total_steps = 1000000"))
     with drive(spec, tmp_path / "runs") as driver:
@@ -150,7 +165,7 @@ def test_a_stopped_driver_leaves_checkpoints_and_no_process(surroundings: Path, 
     assert f"stopped at step {run['step']:,}" in log
 
 
-def test_a_run_that_cannot_work_is_found_before_anything_starts(surroundings: Path, tmp_path: Path) -> None:
+def test_a_run_that_cannot_work_is_found_before_anything_starts(tmp_path: Path) -> None:
     spec = write_spec(tmp_path / "bad.toml", ("paused",))
     spec.write_text(spec.read_text().replace("GridPaused", "GridPased"))
     status, said = finish(spec, tmp_path / "runs")
