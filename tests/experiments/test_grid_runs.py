@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import pytest
 from support.grid_envs import MARKERS, TASKS
@@ -60,6 +60,12 @@ def files_of(root: Path, kind: str) -> dict[str, bytes]:
     """What a run of that kind has to be a function of."""
     (run,) = root.glob(f"*Grid{kind.title()}*/sac/seed-0-*")
     return {path.name: path.read_bytes() for path in (*(run / "checkpoints").iterdir(), run / "metrics.csv")}
+
+
+def assert_same_runs(root: Path, other: Path, kinds: tuple[str, ...]) -> None:
+    """Checkpoints and metrics of both grids have the same bytes."""
+    for kind in kinds:
+        assert files_of(root, kind) == files_of(other, kind), kind
 
 
 class Calm(NamedTuple):
@@ -121,27 +127,67 @@ def test_a_grid_full_of_mishaps_ends_in_the_bytes_of_one_without(calm: Calm, mar
     assert state == "failed"
     assert "this environment never works" in reason
     assert set(states.values()) == {("finished", "")}
-    for kind in KINDS:
-        assert files_of(root, kind) == files_of(calm.root, kind), kind
+    assert_same_runs(root, calm.root, KINDS)
+
+
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray isn't installed (the extra `grid`)")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray isn't installed (the extra `grid`)")
+@needs_ray
 def test_a_lost_worker_of_ray_leaves_no_trace(calm: Calm, markers: Path, tmp_path: Path) -> None:
     root, spec = tmp_path / "rough", write_spec(tmp_path / "two.toml", ("paused", "killed"))
     with drive(spec, root, "--ray") as driver:
         wait_for(markers, "paused", driver)
-        (lock,) = root.glob("*GridPaused*/sac/*/.lock")
-        worker = parent_of(int(lock.read_text()))
+        worker = worker_of(root)
         assert "ray" in Path(f"/proc/{worker}/cmdline").read_text()
         os.kill(worker, signal.SIGKILL)
         (markers / "go").touch()
         said, _ = driver.communicate()
     assert driver.returncode == 0, said
-    for kind in ("paused", "killed"):
-        assert files_of(root, kind) == files_of(calm.root, kind), kind
-        (log,) = (root / "logs").glob(f"*Grid{kind.title()}*")
-        assert "goes on from step" in log.read_text()
+    assert "goes on from step" in log_of(root, "paused")
+    assert_same_runs(root, calm.root, ("paused", "killed"))
+
+
+@pytest.mark.slow
+@needs_ray
+def test_a_lost_node_of_ray_leaves_no_trace(calm: Calm, markers: Path, tmp_path: Path) -> None:
+    root, spec = tmp_path / "rough", write_spec(tmp_path / "two.toml", ("paused", "killed"))
+    command = [sys.executable, str(TESTS / "support" / "ray_nodes.py")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as nodes:
+        assert nodes.stdin is not None
+        assert nodes.stdout is not None
+        with drive(spec, root, "--address", answer(nodes.stdout, "address")) as driver:
+            wait_for(markers, "paused", driver)
+            print(parent_of(worker_of(root)), file=nodes.stdin, flush=True)
+            answer(nodes.stdout, "lost")
+            (markers / "go").touch()
+            said, _ = driver.communicate()
+        nodes.stdin.close()
+    assert driver.returncode == 0, said
+    assert "the node it was running on is dead" in said
+    assert "goes on from step" in log_of(root, "paused")
+    assert_same_runs(root, calm.root, ("paused", "killed"))
+
+
+def answer(lines: IO[str], name: str) -> str:
+    """What follows a name, in the line that begins with it."""
+    for line in lines:
+        if line.startswith(name):
+            return line.removeprefix(name).strip()
+    raise AssertionError(f"no line begins with {name!r}")
+
+
+def log_of(root: Path, kind: str) -> str:
+    """What the processes of a run printed."""
+    (log,) = (root / "logs").glob(f"*Grid{kind.title()}*")
+    return log.read_text()
+
+
+def worker_of(root: Path) -> int:
+    """The worker of Ray that carries out the paused run."""
+    (lock,) = root.glob("*GridPaused*/sac/*/.lock")
+    return parent_of(int(lock.read_text()))
 
 
 def parent_of(process: int) -> int:
@@ -161,8 +207,7 @@ def test_a_stopped_driver_leaves_checkpoints_and_no_process(tmp_path: Path) -> N
     (run,) = read_runs(tmp_path / "runs")
     assert run["state"] == "waiting"
     assert run["step"] >= 40
-    log = next((tmp_path / "runs" / "logs").iterdir()).read_text()
-    assert f"stopped at step {run['step']:,}" in log
+    assert f"stopped at step {run['step']:,}" in log_of(tmp_path / "runs", "paused")
 
 
 def test_a_run_that_cannot_work_is_found_before_anything_starts(tmp_path: Path) -> None:

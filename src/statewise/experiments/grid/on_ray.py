@@ -81,6 +81,7 @@ class RayTasks:
         for task in self._running:
             if task.poll() is None:
                 task.kill()
+        self._running.clear()
         ray.shutdown()
 
 
