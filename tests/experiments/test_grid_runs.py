@@ -195,10 +195,11 @@ def parent_of(process: int) -> int:
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def test_a_stopped_driver_leaves_checkpoints_and_no_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("flags", [(), pytest.param(("--ray",), marks=[pytest.mark.slow, needs_ray])])
+def test_a_stopped_driver_leaves_checkpoints_and_no_process(flags: tuple[str, ...], tmp_path: Path) -> None:
     spec = write_spec(tmp_path / "long.toml", ("paused",))
     spec.write_text(spec.read_text().replace("total_steps = 160", "total_steps = 1000000"))
-    with drive(spec, tmp_path / "runs") as driver:
+    with drive(spec, tmp_path / "runs", *flags) as driver:
         wait_for(tmp_path / "runs", "*/*/*/checkpoints/step-*", driver)
         driver.send_signal(signal.SIGINT)
         said, _ = driver.communicate()

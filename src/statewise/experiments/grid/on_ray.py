@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import time
 from pathlib import Path
@@ -25,7 +26,7 @@ from statewise.runtime import available_cores
 MEMORY_BYTES = 3 * 2**29
 """What each run declares to Ray: 1.5 GB, which the presets' runs stay below."""
 POLL_SECONDS = 0.2
-KILLED = -9
+KILLED = -signal.SIGKILL
 """Status of a run whose worker or node was lost."""
 REFUSED = 2
 """Status of a run whose folder a node can't see."""
@@ -54,8 +55,7 @@ class RayTasks:
             raise ValueError(f"address: no cluster of Ray at {address!r} ({error})") from error
         if self._fitting() < 1:
             raise ValueError(
-                f"cores: {cores} and {MEMORY_BYTES / 1e9:.1f} GB for each run are more than the cluster of Ray has free"
-                f" ({ray.cluster_resources()})"
+                f"cores: {cores} and {MEMORY_BYTES / 1e9:.1f} GB for each run are more than any node of Ray has"
             )
         self._task = ray.remote(num_cpus=cores, memory=MEMORY_BYTES, max_retries=retries)(carry_out)
 
@@ -72,9 +72,9 @@ class RayTasks:
         return task
 
     def _fitting(self) -> int:
-        """Runs that all nodes together have cores and memory for."""
-        has = ray.cluster_resources()
-        return int(min(has.get("CPU", 0) // self.cores, has.get("memory", 0) // MEMORY_BYTES))
+        """Runs that the nodes have cores and memory for."""
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        return sum(int(min(n.get("CPU", 0) // self.cores, n.get("memory", 0) // MEMORY_BYTES)) for n in nodes)
 
     def close(self) -> None:
         """End what still runs, and leave the cluster."""
