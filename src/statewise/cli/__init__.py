@@ -16,6 +16,7 @@ COMMANDS = {
     "train": ("METHOD TASK", "train a method on a task"),
     "resume": ("RUN", "go on with a run from its last checkpoint"),
     "evaluate": ("RUN", "play episodes with a trained policy, and film them"),
+    "grid": ("SPEC", "run many runs side by side, to the end whatever dies on the way"),
     "plot": ("RUN...", "draw one run, or compare several"),
     "methods": ("", "list the methods"),
     "tasks": ("", "list the native tasks"),

@@ -91,6 +91,13 @@ def evaluate(argv: list[str]) -> int:
     return OK
 
 
+def grid(argv: list[str]) -> int:
+    """Run what is missing of a grid."""
+    from statewise.cli.grid import run
+
+    return run(argv)
+
+
 def plot(argv: list[str]) -> int:
     """Draw one run, or compare several."""
     args = arguments.parse(arguments.Plot, argv, "plot")
