@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from statewise.cli import arguments
+from statewise.cli.statistics import statistics as statistics
 from statewise.cli.status import FAULT, INTERRUPTED, OK, Stopped
 from statewise.errors import DivergenceError, EnvironmentFault
 from statewise.methods import METHODS

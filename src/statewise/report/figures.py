@@ -27,6 +27,8 @@ Columns = Literal[1, 2]
 WIDTHS: dict[Columns, float] = {1: 3.5, 2: 7.16}
 """Inches of one column and of both, in the two-column format of most proceedings."""
 FORMATS = ("svg", "pdf", "png")
+_ENOUGH = 3
+"""Seeds from which on an interval is drawn; one of two is mostly the table of Student's t."""
 _FEW = 4
 """Labels whose intervals can be told apart where they overlap."""
 Draw = Callable[[Columns], Figure]
@@ -101,8 +103,9 @@ def learning_curves(
 ) -> Figure:
     """Cost above return along training for each task, means with their intervals, the cost limit drawn in.
 
-    bands: label, task, column, step, value, low, high. styles: of the labels to draw. runs: evaluations, label, task,
-    run, step, return and cost, to draw single seeds in place of the intervals.
+    bands: label, task, column, step, value, low, high, seeds; intervals of fewer than three seeds are not drawn.
+    styles: of the labels to draw. runs: evaluations, label, task, run, step, return and cost, to draw single seeds in
+    place of the intervals.
     """
     bands = bands.filter(pl.col("label").is_in(list(styles)))
     tasks = bands["task"].unique(maintain_order=True).to_list()
@@ -138,10 +141,10 @@ def _curves(axes: Axes, bands: pl.DataFrame, column: str, styles: Styles, seeds:
         if not len(band):
             continue
         steps = band["step"].to_numpy()
-        if seeds is None:
+        if seeds is None and band["seeds"][0] >= _ENOUGH:
             low, high = (band[end].to_numpy() for end in ("low", "high"))
             axes.fill_between(steps, low, high, color=style.colour, alpha=shade, linewidth=0)
-        else:
+        elif seeds is not None:
             for run in seeds.filter(pl.col("label") == label).partition_by("run"):
                 axes.plot(run["step"], run[column], color=style.colour, alpha=0.45, linewidth=0.6)
         every = max(len(steps) // 5, 1)
@@ -163,14 +166,15 @@ def _curves(axes: Axes, bands: pl.DataFrame, column: str, styles: Styles, seeds:
 
 
 def _frame_means(axes: Axes, bands: pl.DataFrame, seeds: pl.DataFrame | None, column: str) -> None:
-    """Frame the means (or seeds) and as much of the intervals again: those of two seeds would dwarf everything."""
+    """Frame the means, or seeds, and a third as much around them, which the widest intervals go beyond."""
     shown = (bands["value"] if seeds is None else seeds[column].drop_nulls()).to_numpy()
     if not len(shown):
         return
     low, high = float(shown.min()), float(shown.max())
     room = 0.35 * (high - low) if high > low else 1.0
-    ends = [bands[end].drop_nulls() for end in ("low", "high")] if seeds is None else []
-    reach = [float(ends[0].to_numpy().min()), float(ends[1].to_numpy().max())] if ends and len(ends[0]) else [low, high]
+    shaded = bands.filter(pl.col("seeds") >= _ENOUGH) if seeds is None else bands.clear()
+    ends = [shaded[end] for end in ("low", "high")]
+    reach = [float(ends[0].to_numpy().min()), float(ends[1].to_numpy().max())] if len(shaded) else [low, high]
     axes.set_ylim(max(low - room, reach[0]) - room / 8, min(high + room, reach[1]) + room / 8)
 
 
