@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from statewise.cli import arguments
-from statewise.cli.statistics import statistics as statistics
 from statewise.cli.status import FAULT, INTERRUPTED, OK, Stopped
 from statewise.errors import DivergenceError, EnvironmentFault
 from statewise.methods import METHODS
@@ -98,6 +97,13 @@ def plot(argv: list[str]) -> int:
     else:
         print(compare_picture(args.runs, args.output or Path("comparison.png")))
     return OK
+
+
+def statistics(argv: list[str]) -> int:
+    """Summarise many runs with intervals, and draw them."""
+    from statewise.cli.statistics import statistics as summarise
+
+    return summarise(argv)
 
 
 def methods(argv: list[str]) -> int:

@@ -1,1 +1,1 @@
-"""Experiments: curves of many runs, statistics that hold with few seeds, and what must not be averaged away."""
+"""Experiments of many runs: grids of them, and what they say together."""

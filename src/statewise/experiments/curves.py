@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,7 +104,7 @@ def read_runs(paths: Sequence[Path]) -> Curves:
             "seed": spec.config.seed,
             "source": "statewise",
             "total_steps": spec.config.total_steps,
-            "cost_limit": spec.config.cost_limit(_episode_steps(spec.task, part)),
+            "cost_limit": round(spec.config.cost_limit(_episode_steps(spec.task, part)), 9),
             "threshold": spec.config.threshold,
             "failure": _failure(folder),
         }
@@ -137,7 +138,5 @@ def _episode_steps(task: str, rows: pl.DataFrame) -> int:
 
 
 def _failure(folder: Path) -> str | None:
-    import json
-
     path = folder / "failure.json"
     return str(json.loads(path.read_text(encoding="utf-8"))["error"]) if path.is_file() else None

@@ -94,7 +94,9 @@ def score_runs(runs: pl.DataFrame) -> pl.DataFrame:
             filled[part[measure].is_not_null().to_numpy()] = values
             scores.append(pl.Series(f"{measure}_score", filled).fill_nan(None))
         parts.append(part.with_columns(scores))
-    return pl.concat(parts) if parts else runs
+    if not parts:
+        return runs.with_columns(pl.lit(None, pl.Float64).alias(f"{measure}_score") for measure in SCORED)
+    return pl.concat(parts)
 
 
 def sample_of(scored: pl.DataFrame, label: str, measure: str, tasks: Sequence[str]) -> list[Floats] | None:
