@@ -26,7 +26,7 @@ def write_run(
     *,
     task: str = TASK,
     seconds: float | None = None,
-    columns: dict[str, Sequence[float]] | None = None,
+    columns: Mapping[str, Sequence[float]] | None = None,
     **fields: Any,
 ) -> Path:
     """A run of 100 steps an evaluation, finished unless `fields` say otherwise. seconds: of each 100 steps."""
