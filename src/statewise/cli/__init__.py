@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": ("RUN", "play episodes with a trained policy, and film them"),
     "grid": ("SPEC", "run many runs side by side, to the end whatever dies on the way"),
     "plot": ("RUN...", "draw one run, or compare several"),
+    "statistics": ("RUNS...", "summarise many runs with intervals, and draw them"),
     "methods": ("", "list the methods"),
     "tasks": ("", "list the native tasks"),
     "config": ("METHOD", "print a method's configuration as JSON"),

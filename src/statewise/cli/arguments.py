@@ -120,6 +120,28 @@ class Plot(Trusting):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """Summarise runs over seeds and tasks: intervals, comparisons, what is amiss, tidy data, and figures for print."""
+
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUNS...")] = ()
+    """Run folders, or folders with runs below them."""
+    omnisafe: Annotated[tuple[Path, ...], arg(metavar="PATH...")] = ()
+    """Runs of OmniSafe to set beside them: a progress.csv each, or folders with some below."""
+    csv: Annotated[tuple[Path, ...], arg(metavar="PATH...")] = ()
+    """Other curves: files with the columns step, return, cost and seed, and label and task where they hold several."""
+    output: Annotated[Path, arg(aliases=["-o"], metavar="FOLDER")] = Path("statistics")
+    """Where the data and the figures go."""
+    reference: Annotated[str | None, arg(metavar="LABEL")] = None
+    """What the others are compared with; None takes sac-alam, or the first label."""
+    tasks: Annotated[tuple[str, ...], arg(metavar="TASK...")] = ()
+    """Take in these tasks only."""
+    cost_limit: Annotated[float | None, arg(metavar="COST")] = None
+    """Mean episode cost up to which a policy is safe; None takes each run's own, d(1 - gamma)H."""
+    figures: bool = True
+    """Draw the figures, which takes some seconds; --no-figures leaves them out."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """Print a method's configuration as JSON, every field."""
 

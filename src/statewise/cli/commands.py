@@ -113,6 +113,13 @@ def plot(argv: list[str]) -> int:
     return OK
 
 
+def statistics(argv: list[str]) -> int:
+    """Summarise many runs with intervals, and draw them."""
+    from statewise.cli.statistics import statistics as summarise
+
+    return summarise(argv)
+
+
 def methods(argv: list[str]) -> int:
     """List the methods."""
     arguments.parse(arguments.Nothing, argv, "methods")
