@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 from gymnasium.spaces import Box
+from support.small_runs import TINY_ALAM, folder_of
 
 from statewise import Agent
 from statewise.config import AlamConfig
@@ -21,7 +22,6 @@ from statewise.sac.mechanism import CostTargetInputs
 from statewise.sac.mechanisms.targets import cost_target
 from statewise.spec import make_config
 from statewise.storage import metrics
-from tests.support.small_runs import TINY_ALAM, folder_of
 
 OPTIONS: dict[str, tuple[Any, ...]] = {
     "embedding": ("none", "powers", "quantiles"),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from support.browser import opened
 
 from statewise.experiments.curves import Curves, curves_of
 from statewise.experiments.evaluation import Evaluation, evaluate
@@ -18,7 +19,6 @@ from statewise.experiments.report_page import build_page, train_command
 from statewise.report.page import json_script, page_html, write_page
 from statewise.report.page.tables import Cell, estimate, number, table
 from statewise.spec import RunSpec, make_config
-from tests.support.browser import opened
 
 HOSTILE = "</script><script>alert(1)</script>"
 

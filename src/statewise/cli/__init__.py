@@ -19,6 +19,7 @@ COMMANDS = {
     "grid": ("SPEC", "run many runs side by side, to the end whatever dies on the way"),
     "plot": ("RUN...", "draw one run, or compare several"),
     "statistics": ("RUNS...", "summarise many runs with intervals, and draw them"),
+    "report": ("RUNS...", "write many runs as one page for a browser"),
     "methods": ("", "list the methods"),
     "tasks": ("", "list the native tasks"),
     "config": ("METHOD", "print a method's configuration as JSON"),

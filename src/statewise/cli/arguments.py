@@ -120,8 +120,8 @@ class Plot(Trusting):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Statistics:
-    """Summarise runs over seeds and tasks: intervals, comparisons, what is amiss, tidy data, and figures for print."""
+class Collection:
+    """Runs over which something is said, and how they are compared."""
 
     runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUNS...")] = ()
     """Run folders, or folders with runs below them."""
@@ -129,16 +129,34 @@ class Statistics:
     """Runs of OmniSafe to set beside them: a progress.csv each, or folders with some below."""
     csv: Annotated[tuple[Path, ...], arg(metavar="PATH...")] = ()
     """Other curves: files with the columns step, return, cost and seed, and label and task where they hold several."""
-    output: Annotated[Path, arg(aliases=["-o"], metavar="FOLDER")] = Path("statistics")
-    """Where the data and the figures go."""
     reference: Annotated[str | None, arg(metavar="LABEL")] = None
     """What the others are compared with; None takes sac-alam, or the first label."""
     tasks: Annotated[tuple[str, ...], arg(metavar="TASK...")] = ()
     """Take in these tasks only."""
     cost_limit: Annotated[float | None, arg(metavar="COST")] = None
     """Mean episode cost up to which a policy is safe; None takes each run's own, d(1 - gamma)H."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics(Collection):
+    """Summarise runs over seeds and tasks: intervals, comparisons, what is amiss, tidy data, and figures for print."""
+
+    output: Annotated[Path, arg(aliases=["-o"], metavar="FOLDER")] = Path("statistics")
+    """Where the data and the figures go."""
     figures: bool = True
     """Draw the figures, which takes some seconds; --no-figures leaves them out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(Collection):
+    """Write runs over seeds and tasks as one page for a browser: tables with intervals, charts, every single run."""
+
+    output: Annotated[Path, arg(aliases=["-o"], metavar="FILE.html")] = Path("report.html")
+    """The page; it needs no network and no other file."""
+    title: str = "Evaluation"
+    """Its heading."""
+    watch: Annotated[int | None, arg(metavar="SECONDS")] = None
+    """Write it again and again, that long apart, until every run is over; a browser loads it again by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,6 +113,13 @@ def plot(argv: list[str]) -> int:
     return OK
 
 
+def report(argv: list[str]) -> int:
+    """Write many runs as one page for a browser."""
+    from statewise.cli.report import report as write
+
+    return write(argv)
+
+
 def statistics(argv: list[str]) -> int:
     """Summarise many runs with intervals, and draw them."""
     from statewise.cli.statistics import statistics as summarise

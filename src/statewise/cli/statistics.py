@@ -18,12 +18,10 @@ if TYPE_CHECKING:
 def statistics(argv: list[str]) -> int:
     """Summarise runs, with intervals, and draw them."""
     args = arguments.parse(arguments.Statistics, argv, "statistics")
-    if not (args.runs or args.omnisafe or args.csv):
-        raise ValueError("runs: name at least one run folder, or a folder of them, as in statewise statistics runs")
     from statewise.experiments.drawing import write_figures
     from statewise.experiments.evaluation import evaluate, write_evaluation
 
-    evaluation = evaluate(_read(args), args.reference)
+    evaluation = evaluate(read(args, "statistics"), args.reference)
     print("\n".join(report(evaluation)))
     write_evaluation(evaluation, args.output)
     if args.figures:
@@ -32,7 +30,10 @@ def statistics(argv: list[str]) -> int:
     return OK
 
 
-def _read(args: arguments.Statistics) -> Curves:
+def read(args: arguments.Collection, command: str) -> Curves:
+    """The curves of a collection; ValueError where nothing is named, or a task that no run is of."""
+    if not (args.runs or args.omnisafe or args.csv):
+        raise ValueError(f"runs: name at least one run folder, or a folder of them, as in statewise {command} runs")
     import polars as pl
 
     from statewise.experiments.curves import combine, read_runs

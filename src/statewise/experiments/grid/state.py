@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,10 @@ from statewise.storage.files import remove_temporary_files, write_text_atomic
 from statewise.storage.run_folder import RunFolder
 
 State = Literal["waiting", "running", "finished", "failed"]
+OVER: tuple[State, ...] = ("finished", "failed")
+"""States of a run for which nothing more will be done."""
+_NAMES = re.compile(r"grid\.json")
+"""Files that a driver writes into the folder itself."""
 
 
 @dataclass
@@ -39,7 +44,7 @@ class Entry:
     @property
     def is_over(self) -> bool:
         """Whether nothing more will be done for it."""
-        return self.state in ("finished", "failed")
+        return self.state in OVER
 
 
 class GridFolder:
@@ -65,7 +70,7 @@ class GridFolder:
         self.root.mkdir(parents=True, exist_ok=True)
         self._lock.lock()
         try:
-            remove_temporary_files(self.root)
+            remove_temporary_files(self.root, _NAMES)
             self._earlier = {run["path"]: run for run in read_runs(self.root)} if self.path.exists() else {}
         except BaseException:
             self._lock.unlock()
