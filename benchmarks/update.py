@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from statewise.config import DualConfig, FpiConfig, MultiplierConfig, SacConfig
+from statewise.config import DualPart, FpiConfig, MultiplierConfig, SacConfig
 from statewise.core.types import Array, Batch, Dims, Key
 from statewise.methods import METHODS, build_method
 from statewise.runtime import compiler_options
@@ -80,7 +80,7 @@ def operations(config: SacConfig, samples: int, inputs: int) -> float:
     step = targets + 4 * critic_training + policy_training + through_q + through_qc
     f = policy + 2 * (features + samples * values)
     dual = 0.0
-    if isinstance(config, DualConfig):
+    if isinstance(config, DualPart):
         dual = config.dual_steps * f / config.dual_interval
     if isinstance(config, MultiplierConfig):
         multiplier = o * h1 + inner + h2

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import gymnasium
 import numpy as np
@@ -16,11 +16,13 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from statewise.config import DEFAULT_PRESET, RunConfig
+from statewise.core.types import Dims
 from statewise.envs import SafeVectorEnv, make_vector
 from statewise.envs.navigation.registry import NAVIGATION_TASKS
 from statewise.errors import CheckpointError, RunError
 from statewise.learner import Learner
 from statewise.methods import metric_columns
+from statewise.modules import import_allowed, require_imported
 from statewise.policy import Policy, PolicyFacts
 from statewise.report.progress import Progress
 from statewise.runtime import capped_threads
@@ -91,15 +93,25 @@ class Agent:
         return agent
 
     @classmethod
-    def open(cls, run: str | os.PathLike[str], env: Env | None = None, *, constraint: Constraint | None = None) -> Self:
+    def open(
+        cls,
+        run: str | os.PathLike[str],
+        env: Env | None = None,
+        *,
+        constraint: Constraint | None = None,
+        allow_modules: Iterable[str] = (),
+    ) -> Self:
         """The agent of a run folder, wherever the run stands: `learn` begins it or goes on from its last checkpoint.
 
-        env and constraint as in `load`. RunError for a folder that isn't a run.
+        env, constraint and allow_modules as in `load`. RunError for a folder that isn't a run.
         """
+        import_allowed(allow_modules)
         run = Path(run)
         spec = RunSpec.read(RunFolder.open(run).config_path)
         if CheckpointStore(RunFolder(run).checkpoints, keep=1).latest() is not None:
             return cls.load(run, env, constraint=constraint)
+        if env is None:
+            require_imported(spec.task, "task")
         agent = cls.from_config(spec.config, spec.task if env is None else env, constraint=constraint)
         agent.run_path = run
         return agent
@@ -112,13 +124,16 @@ class Agent:
         *,
         constraint: Constraint | None = None,
         which: str = "latest",
+        allow_modules: Iterable[str] = (),
     ) -> Self:
         """An agent from a run folder (`which`: "latest" or "best" checkpoint) or from one file.
 
-        env and constraint are needed only where the run was made from objects that have no name. Raises CheckpointError
-        for a damaged or missing checkpoint, RunError for a folder that isn't a run or whose config.json is of another
-        run than the checkpoint.
+        env and constraint are needed only where the run was made from objects that have no name. allow_modules: those
+        that the files may name, where method or task come from outside; they are imported, and no others. Raises
+        CheckpointError for a damaged or missing checkpoint, RunError for a folder that isn't a run or whose config.json
+        is of another run than the checkpoint.
         """
+        import_allowed(allow_modules)
         path = Path(path)
         file = _checkpoint_in(path, which) if path.is_dir() else path
         policy = Policy.read(file)
@@ -126,6 +141,7 @@ class Agent:
             _require_same_run(path, policy.about, file)
         agent = cls.__new__(cls)
         agent._assemble(policy, None, policy.about.task if env is None else env, constraint)
+        agent._task_is_from_file = env is None
         agent.run_path = path if path.is_dir() else None
         agent._owns_run = agent.run_path is not None
         return agent
@@ -148,6 +164,7 @@ class Agent:
         self._env = _repeatable(env)
         self._constraint = constraint
         self._owns_run = False
+        self._task_is_from_file = False
 
     @property
     def config(self) -> RunConfig:
@@ -280,12 +297,28 @@ class Agent:
         return frames
 
     def _vector(self, num_envs: int, **rendering: Any) -> SafeVectorEnv:
-        return make_vector(
+        if self._task_is_from_file:
+            require_imported(self.task, "task")
+        env = make_vector(
             self._env,
             num_envs,
             threads=capped_threads(self.config.threads),
             constraint=self._constraint,
             **rendering,
+        )
+        dims = Dims(env.single_observation_space.shape[0], env.single_action_space.shape[0])
+        if dims != self.policy.about.facts.dims:
+            env.close()
+            raise ValueError(
+                f"env: {env.task} has {dims.obs} observations and {dims.action} actions; this policy was trained on"
+                f" {self.policy.about.facts.dims.obs} and {self.policy.about.facts.dims.action}, as in {self.task}"
+            )
+        return env
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "an Agent can't be pickled or copied, as it holds compiled functions and environments: save(path) it, and"
+            " Agent.load(path) it in the other process"
         )
 
 

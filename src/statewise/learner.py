@@ -73,14 +73,14 @@ class Learner(Acting, ABC, Generic[ConfigT, MemoryT]):
 
     @abstractmethod
     def learn(self, memory: MemoryT) -> dict[str, float]:
-        """One block of gradient steps; returns its figures by column of the metrics.
+        """One block of gradient steps; returns its metrics by column.
 
         Raises DivergenceError naming the first quantity that wasn't finite.
         """
 
 
-def require_finite(figures: dict[str, NDArray[Any]], first_step: int) -> None:
-    """Raise DivergenceError naming the first of a block's figures that isn't finite."""
-    for name, value in figures.items():
+def require_finite(metrics: dict[str, NDArray[Any]], first_step: int) -> None:
+    """Raise DivergenceError naming the first of a block's metrics that isn't finite."""
+    for name, value in metrics.items():
         if not np.isfinite(value):
             raise DivergenceError(f"{name} became {value} in the gradient steps from {first_step + 1} on")

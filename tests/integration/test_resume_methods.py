@@ -10,7 +10,7 @@ from support.small_runs import TINY, TINY_ALAM, assert_same_files, folder_of
 from support.toys import ExactPoint
 
 from statewise import Agent
-from statewise.config import DualConfig, SacConfig
+from statewise.config import DualPart, SacConfig
 from statewise.methods import METHODS
 
 SAC_METHODS = [name for name, method in METHODS.items() if issubclass(method.config, SacConfig)]
@@ -32,7 +32,7 @@ def stop_behind(step: int) -> Any:
 
 @pytest.mark.parametrize("method", SAC_METHODS)
 def test_a_stopped_run_goes_on_to_the_same_bytes(method: str, tmp_path: Path) -> None:
-    fields = TINY_ALAM if issubclass(METHODS[method].config, DualConfig) else TINY
+    fields = TINY_ALAM if issubclass(METHODS[method].config, DualPart) else TINY
     whole = Agent(method, ExactPoint, root=tmp_path / "whole", **fields).learn()
     begun = Agent(method, ExactPoint, root=tmp_path / "stopped", **fields)
     with pytest.raises(Stopped):

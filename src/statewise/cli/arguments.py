@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import tyro
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
+from statewise.cli.named import look_in_working_folder
+from statewise.cli.status import HelpShown
 from statewise.config import DEFAULT_PRESET, Preset, RunConfig, preset_fields
 from statewise.methods import METHODS, find_method
 
@@ -23,6 +25,14 @@ ConfigT = TypeVar("ConfigT", bound=RunConfig)
 
 MethodName = Annotated[Positional[str], arg(metavar="METHOD")]
 RunPath = Annotated[Positional[Path], arg(metavar="RUN")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trusting:
+    """What a run's files may do."""
+
+    allow_module: UseAppendAction[Annotated[tuple[str, ...], arg(metavar="MODULE")]] = ()
+    """Import this module, which the run's files name, as a method or task of one's own needs; may be repeated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +74,7 @@ class Train(TrainOptions, Generic[ConfigT]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resume(Reporting):
+class Resume(Reporting, Trusting):
     """Go on with a run from its last checkpoint."""
 
     run: RunPath
@@ -74,7 +84,7 @@ class Resume(Reporting):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate:
+class Evaluate(Trusting):
     """Play episodes with a trained policy, on raw reward and raw cost."""
 
     run: RunPath
@@ -100,13 +110,35 @@ class Evaluate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plot:
+class Plot(Trusting):
     """Draw one run, or compare several by method and by what else sets them apart."""
 
     runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN...")]
     """Run folders."""
     output: Annotated[Path | None, arg(metavar="FILE.png")] = None
     """The picture; by default progress.png in the one run's folder, or comparison.png here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """Summarise runs over seeds and tasks: intervals, comparisons, what is amiss, tidy data, and figures for print."""
+
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUNS...")] = ()
+    """Run folders, or folders with runs below them."""
+    omnisafe: Annotated[tuple[Path, ...], arg(metavar="PATH...")] = ()
+    """Runs of OmniSafe to set beside them: a progress.csv each, or folders with some below."""
+    csv: Annotated[tuple[Path, ...], arg(metavar="PATH...")] = ()
+    """Other curves: files with the columns step, return, cost and seed, and label and task where they hold several."""
+    output: Annotated[Path, arg(aliases=["-o"], metavar="FOLDER")] = Path("statistics")
+    """Where the data and the figures go."""
+    reference: Annotated[str | None, arg(metavar="LABEL")] = None
+    """What the others are compared with; None takes sac-alam, or the first label."""
+    tasks: Annotated[tuple[str, ...], arg(metavar="TASK...")] = ()
+    """Take in these tasks only."""
+    cost_limit: Annotated[float | None, arg(metavar="COST")] = None
+    """Mean episode cost up to which a policy is safe; None takes each run's own, d(1 - gamma)H."""
+    figures: bool = True
+    """Draw the figures, which takes some seconds; --no-figures leaves them out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +157,7 @@ class Nothing:
 
 
 def parse(kind: type[T], argv: list[str], command: str, default: T | None = None) -> T:
-    """Read a command's arguments; ValueError in one sentence where they don't fit, SystemExit(0) after --help."""
+    """Read a command's arguments; ValueError in one sentence where they don't fit, HelpShown after --help."""
     said = io.StringIO()
     options: dict[str, Any] = {} if default is None else {"default": default}
     try:
@@ -135,7 +167,7 @@ def parse(kind: type[T], argv: list[str], command: str, default: T | None = None
             )
     except SystemExit as stop:
         if not stop.code:
-            raise
+            raise HelpShown from None
         raise ValueError(f"{_first_sentence(said.getvalue())} (statewise {command} --help)") from None
     if unknown:
         raise ValueError(_unknown(unknown[0], list(_names(parsed)), command))
@@ -148,6 +180,7 @@ def parse_train(argv: list[str]) -> Train[Any]:
         if {"-h", "--help"} & set(argv):
             parse(TrainOptions, ["--help"], "train")
         raise ValueError(f"method: name it first, as in train METHOD TASK; known are {', '.join(METHODS)}")
+    look_in_working_folder(argv[0])
     config = find_method(argv[0]).config
     config = config.from_dict(preset_fields(_preset(argv), config))
     default = Train(method=tyro.MISSING, task=tyro.MISSING, config=config)
@@ -200,9 +233,16 @@ def _unknown(argument: str, known: list[str], command: str) -> str:
     if not argument.startswith("-"):
         return f"{argument!r} is one argument too many (statewise {command} --help)"
     flag = argument.partition("=")[0]
-    near = difflib.get_close_matches(flag, [f"--{name.replace('_', '-')}" for name in known], n=1)
+    if flag.removeprefix("--") in _PLACED:
+        return f"{flag}: it is given by its place, without a flag (statewise {command} --help)"
+    flags = [f"--{name.replace('_', '-')}" for name in known if name not in _PLACED]
+    near = difflib.get_close_matches(flag, flags, n=1)
     hint = f"did you mean {near[0]}?" if near else f"statewise {command} --help lists what there is"
     return f"{flag}: there is no such option; {hint}"
+
+
+_PLACED = ("method", "task", "run", "runs")
+"""Arguments that are known by their place."""
 
 
 def _names(parsed: Any) -> Iterator[str]:

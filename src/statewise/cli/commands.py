@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import json
+import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from statewise.cli import arguments
+from statewise.cli import arguments, named
 from statewise.cli.status import FAULT, INTERRUPTED, OK, Stopped
 from statewise.config import OnPolicyConfig, RunConfig, SacConfig
 from statewise.errors import DivergenceError, EnvironmentFault
-from statewise.methods import METHODS, metric_columns
+from statewise.methods import METHODS, full_name, metric_columns
 from statewise.spec import RunSpec, make_config
 from statewise.storage.checkpoint import CheckpointStore
 from statewise.storage.run_files import RunFiles
@@ -31,7 +31,8 @@ def train(argv: list[str]) -> int:
     args = arguments.parse_train(argv)
     from statewise.agent import Agent
 
-    constraint = _import_constraint(args.constraint)
+    constraint = named.constraint(args.constraint)
+    named.look_in_working_folder(args.task)
     agent = Agent.from_config(args.config, args.task, constraint=constraint, root=args.root)
     return _learn(agent, args, overwrite=args.overwrite)
 
@@ -41,11 +42,12 @@ def resume(argv: list[str]) -> int:
     from statewise.agent import Agent
 
     args = arguments.parse(arguments.Resume, argv, "resume")
+    named.allow(args.allow_module)
     run = RunFolder.open(args.run)
     spec = RunSpec.read(run.config_path)
     total = _total_steps(args.total_steps, spec.config)
     latest = CheckpointStore(run.checkpoints, keep=1).latest()
-    agent = Agent.open(args.run, constraint=_import_constraint(spec.constraint))
+    agent = Agent.open(args.run, constraint=named.constraint_in_file(spec.constraint))
     if latest is not None and latest[0] >= total:
         return _make_up(agent, run, latest)
     if latest is None:
@@ -58,6 +60,7 @@ def resume(argv: list[str]) -> int:
 def evaluate(argv: list[str]) -> int:
     """Play episodes with a trained policy."""
     args = arguments.parse(arguments.Evaluate, argv, "evaluate")
+    named.allow(args.allow_module)
     look = {name: getattr(args, name) for name in ("camera", "show_lidar", "show_cost") if getattr(args, name)}
     if look and args.video is None:
         raise ValueError(f"{', '.join(look)}: is for films; add --video FILE.mp4")
@@ -66,7 +69,7 @@ def evaluate(argv: list[str]) -> int:
 
     constraint = None
     if args.run.is_dir():
-        constraint = _import_constraint(RunSpec.read(RunFolder.open(args.run).config_path).constraint)
+        constraint = named.constraint_in_file(RunSpec.read(RunFolder.open(args.run).config_path).constraint)
     agent = Agent.load(args.run, which=args.checkpoint, constraint=constraint)
     seed = EVAL_SEED if args.seed is None else args.seed
     if args.video is None:
@@ -87,9 +90,17 @@ def evaluate(argv: list[str]) -> int:
     return OK
 
 
+def grid(argv: list[str]) -> int:
+    """Run what is missing of a grid."""
+    from statewise.cli.grid import run
+
+    return run(argv)
+
+
 def plot(argv: list[str]) -> int:
     """Draw one run, or compare several."""
     args = arguments.parse(arguments.Plot, argv, "plot")
+    named.allow(args.allow_module)
     if not args.runs:
         raise ValueError("runs: name at least one run folder, as in statewise plot RUN")
     from statewise.report.pictures import compare_picture, run_picture
@@ -99,6 +110,13 @@ def plot(argv: list[str]) -> int:
     else:
         print(compare_picture(args.runs, args.output or Path("comparison.png")))
     return OK
+
+
+def statistics(argv: list[str]) -> int:
+    """Summarise many runs with intervals, and draw them."""
+    from statewise.cli.statistics import statistics as summarise
+
+    return summarise(argv)
 
 
 def methods(argv: list[str]) -> int:
@@ -120,6 +138,7 @@ def tasks(argv: list[str]) -> int:
 def config(argv: list[str]) -> int:
     """Print a method's configuration."""
     args = arguments.parse(arguments.Config, argv, "config")
+    named.look_in_working_folder(args.method)
     settings = make_config(args.method, args.preset)
     print(json.dumps({"method": settings.method, **settings.to_dict()}, indent=2))
     return OK
@@ -170,11 +189,19 @@ def _learn(agent: Agent, args: arguments.Reporting, *, overwrite: bool = False, 
         try:
             agent.learn(total_steps, overwrite=overwrite, progress=_progress(args.quiet), listeners=listeners)
         except Interrupted as error:
-            raise Stopped(INTERRUPTED, f"{error}: statewise resume {run}") from error
+            raise Stopped(INTERRUPTED, f"{error}: {_resume_line(run)}") from error
         except (DivergenceError, EnvironmentFault) as error:
             raise Stopped(FAULT, f"{error}; {_last_checkpoint(run)}") from error
     _conclude(run, agent)
     return OK
+
+
+def _resume_line(run: Path) -> str:
+    """The command that goes on with a run, in another process too."""
+    spec = RunSpec.read(RunFolder(run).config_path)
+    names = (full_name(spec.config.method), spec.task, spec.constraint or "")
+    modules = dict.fromkeys(name.rpartition(":")[0] for name in names if ":" in name)
+    return shlex.join(["statewise", "resume", str(run), *(part for m in modules for part in ("--allow-module", m))])
 
 
 def _progress(quiet: bool) -> Progress | None:
@@ -258,19 +285,3 @@ def _print_table(rows: Mapping[str, str]) -> None:
     width = max(map(len, rows))
     for name, text in rows.items():
         print(f"{name:<{width}}  {text}")
-
-
-def _import_constraint(name: str | None) -> Callable[..., Any] | None:
-    """The function that "module:function" names."""
-    if name is None:
-        return None
-    module, _, path = name.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in path.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"constraint: {name!r} can't be imported ({error}); it must be module:function") from error
-    if not callable(found):
-        raise ValueError(f"constraint: {name!r} is no function; it must be module:function")
-    return found

@@ -6,21 +6,21 @@ import dataclasses
 from typing import Any, Literal
 
 from statewise.config.onpolicy import OnPolicyConfig
-from statewise.config.run import RunConfig
+from statewise.config.run import Part, RunConfig
 from statewise.config.sac import (
     AlamConfig,
     AlamGaConfig,
-    AsacConfig,
     LagConfig,
     LagNetConfig,
     MultiplierConfig,
+    PenaltyPart,
     SacConfig,
 )
 
 Preset = Literal["standard", "paper", "demo"]
 DEFAULT_PRESET: Preset = "standard"
 
-_STANDARD: dict[type[RunConfig], dict[str, Any]] = {
+_STANDARD: dict[type[Part], dict[str, Any]] = {
     RunConfig: {
         "total_steps": 1_000_000,
         "num_envs": 64,
@@ -46,20 +46,20 @@ _STANDARD: dict[type[RunConfig], dict[str, Any]] = {
     },
     OnPolicyConfig: {"epoch_steps": 19_200},
     MultiplierConfig: {"multiplier_learning_rate": 1e-3, "multiplier_max": 0.4},
-    AlamConfig: {"dual_steps": 50, "rho_init": 0.03, "rho_growth": 1.0},
+    PenaltyPart: {"rho_init": 0.03, "rho_growth": 1.0},
+    AlamConfig: {"dual_steps": 50},
     # Ascent takes its step whatever the distance to go, so that it overshoots at the regression's rate.
     AlamGaConfig: {"multiplier_learning_rate": 1e-4},
     LagNetConfig: {"dual_interval": 4, "multiplier_learning_rate": 1e-4},
     LagConfig: {"lambda_learning_rate": 1e-3},
-    AsacConfig: {"rho_init": 0.03, "rho_growth": 1.0},
 }
 
-PRESETS: dict[str, dict[type[RunConfig], dict[str, Any]]] = {
+PRESETS: dict[str, dict[type[Part], dict[str, Any]]] = {
     "standard": _STANDARD,
     "paper": {},
     "demo": {**_STANDARD, RunConfig: {**_STANDARD[RunConfig], "total_steps": 400_000, "eval_interval": 25_000}},
 }
-"""Fields that each preset changes, by family of methods; a method takes those that it has."""
+"""Fields that each preset changes, by part or family; a method takes those of what it is."""
 
 
 def preset_fields(preset: str, config: type[RunConfig]) -> dict[str, Any]:

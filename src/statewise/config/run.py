@@ -46,8 +46,24 @@ NOT_IDENTITY = ("seed", "threads", "checkpoint_interval", "checkpoints_kept")
 """Fields that change no result: another seed is another run of the same experiment, the others say how it is run."""
 
 
+MOST_LAYERS = 64
+"""Of `hidden`: some thousand of them overflow the stack of the compiler, which ends the process."""
+MOST_UNITS = 65_536
+
+
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class Part:
+    """Fields that belong together; a configuration is composed of parts.
+
+    `__post_init__` checks what a part asks of its own fields, after the fields themselves were checked.
+    """
+
+    def __post_init__(self) -> None:
+        """The end of the chain of checks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(Part):
     """What every training run has, whatever its method."""
 
     method: ClassVar[str] = ""
@@ -101,9 +117,15 @@ class RunConfig:
             value = float(value) if _is_float(kind) and value is not None else value
             object.__setattr__(self, name, value)
         for width in self.hidden:
-            check("hidden", width, Count)
+            check("hidden", width, Annotated[int, Range(low=1, high=MOST_UNITS)])
+        if len(self.hidden) > MOST_LAYERS:
+            raise ValueError(f"hidden: {len(self.hidden)} layers are too many; at most {MOST_LAYERS} are allowed")
         for entry in self.proximity or ():
             check("proximity", entry, Whole)
+        if self.proximity is not None and self.embedding != "powers":
+            raise ValueError(
+                f"proximity: {self.proximity} has no effect with embedding = {self.embedding}; it must be None there"
+            )
         if not self.hidden:
             raise ValueError("hidden: () is empty; name at least one layer, such as (256, 256)")
 

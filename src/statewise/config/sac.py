@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from statewise.config.run import Count, Fraction, NonNegative, Positive, Range, Real, RunConfig, Whole
+from statewise.config.run import Count, Fraction, NonNegative, Part, Positive, Range, Real, RunConfig, Whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,11 @@ class SacConfig(RunConfig):
             )
         if self.replay_capacity < self.batch_size:
             raise ValueError(f"replay_capacity: {self.replay_capacity} must be at least batch_size = {self.batch_size}")
+        if self.feasibility == "cdf" and not self.binary_cost:
+            raise ValueError(
+                "binary_cost: False is not allowed with feasibility = cdf, which discounts the steps to a violation"
+                " and so needs a cost of 0 or 1"
+            )
 
     @property
     def block_env_steps(self) -> int:
@@ -104,9 +109,13 @@ class SacConfig(RunConfig):
         return self.update_ratio * self.batch_size
 
 
+# Parts of a configuration: each is one thing that several methods have, and a method's configuration is the backbone
+# with its parts. A part's defaults are what most of its methods have; a method names those of its own.
+
+
 @dataclass(frozen=True, kw_only=True)
-class DualConfig(SacConfig):
-    """Fields of the methods with a multiplier: when it moves."""
+class DualPart(Part):
+    """When a multiplier moves."""
 
     dual_interval: Count = 200
     """Gradient steps m_λ between two dual cycles (Table I)."""
@@ -115,16 +124,10 @@ class DualConfig(SacConfig):
     dual_start: Whole = 0
     """Gradient steps before the first dual cycle. Beyond the paper."""
 
-    @property
-    def total_dual_steps(self) -> int:
-        """Optimiser steps of the multiplier over the whole run, its own N of RAD; at least 1."""
-        cycles = self.total_updates // self.dual_interval - self.dual_start // self.dual_interval
-        return max(1, cycles * self.dual_steps)
-
 
 @dataclass(frozen=True, kw_only=True)
-class MultiplierConfig(DualConfig):
-    """Fields of the methods whose multiplier is a network λ(x)."""
+class NetworkPart(Part):
+    """A multiplier that is a network λ(x)."""
 
     multiplier_learning_rate: Positive = 1e-5
     """Of the multiplier network (Table I)."""
@@ -136,16 +139,39 @@ class MultiplierConfig(DualConfig):
     """Upper end of the dual target (an ascent step goes no further up there); None leaves it open (the paper)."""
 
 
-def _check_penalty(rho_init: float, rho_max: float) -> None:
-    if rho_max < rho_init:
-        raise ValueError(f"rho_max: {rho_max:g} must be at least rho_init = {rho_init:g}")
+@dataclass(frozen=True, kw_only=True)
+class PenaltyPart(Part):
+    """The quadratic penalty's factor ρ."""
+
+    rho_init: Positive = 1.0
+    """Initial penalty factor ρ₀. The paper is silent."""
+    rho_growth: Annotated[float, Range(low=1)] = 1.01
+    """Penalty scaling factor σ (Table I)."""
+    rho_max: Positive = 5.0
+    """Largest penalty factor (Table I)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rho_max < self.rho_init:
+            raise ValueError(f"rho_max: {self.rho_max:g} must be at least rho_init = {self.rho_init:g}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlamConfig(MultiplierConfig):
+class MultiplierConfig(NetworkPart, DualPart, SacConfig):
+    """What the methods have whose multiplier is a network."""
+
+    @property
+    def total_dual_steps(self) -> int:
+        """Optimiser steps of the multiplier over the whole run, its own N of RAD; at least 1."""
+        cycles = self.total_updates // self.dual_interval - self.dual_start // self.dual_interval
+        return max(1, cycles * self.dual_steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlamConfig(PenaltyPart, MultiplierConfig):
     """SAC-ALaM: augmented penalty, multiplier network by regression towards the dual target.
 
-    The first three fields span its ablations; ρ is fixed by rho_growth = 1.
+    Its own fields span its ablations; ρ is fixed by rho_growth = 1.
     """
 
     method: ClassVar[str] = "sac-alam"
@@ -156,16 +182,6 @@ class AlamConfig(MultiplierConfig):
     """Inner step of a dual cycle: towards the dual target (the paper's), or up the gradient of the Lagrangian."""
     multiplier_form: Literal["network", "scalar"] = "network"
     """The multiplier: λ(x) (the paper's), or one number for all states, which moves by the same inner steps."""
-    rho_init: Positive = 1.0
-    """Initial penalty factor ρ₀. The paper is silent."""
-    rho_growth: Annotated[float, Range(low=1)] = 1.01
-    """Penalty scaling factor σ (Table I)."""
-    rho_max: Positive = 5.0
-    """Largest penalty factor (Table I)."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_penalty(self.rho_init, self.rho_max)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,8 +209,8 @@ class LagNetConfig(MultiplierConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScalarConfig(DualConfig):
-    """Fields of the methods whose multiplier is one number λ."""
+class ScalarConfig(DualPart, SacConfig):
+    """What the methods have whose multiplier is one number λ."""
 
     dual_interval: Count = 10
     """Gradient steps between two updates of λ. The paper is silent."""
@@ -233,23 +249,13 @@ class PidConfig(ScalarConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AsacConfig(ScalarConfig):
-    """ASAC: augmented Lagrangian, scalar multiplier."""
+class AsacConfig(PenaltyPart, ScalarConfig):
+    """ASAC: augmented Lagrangian, scalar multiplier; λ and ρ move as often as SAC-ALaM's, the paper being silent."""
 
     method: ClassVar[str] = "asac"
 
     dual_interval: Count = 200
     """Gradient steps between two updates of λ and ρ. The paper is silent; as SAC-ALaM's."""
-    rho_init: Positive = 1.0
-    """Initial penalty factor ρ₀. The paper is silent; as SAC-ALaM's."""
-    rho_growth: Annotated[float, Range(low=1)] = 1.01
-    """Penalty scaling factor σ, as SAC-ALaM's."""
-    rho_max: Positive = 5.0
-    """Largest penalty factor, as SAC-ALaM's."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_penalty(self.rho_init, self.rho_max)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ LEARNING: tuple[Column, ...] = (
     Column("step", "environment steps taken, over all environments", int),
     Column("gradient_step", "updates made", int),
     Column("phase", "train: since the last such row; eval: the deterministic policy on fresh episodes", str),
-    Column("episodes", "episodes the row's episode figures are taken over", int),
+    Column("episodes", "episodes the row's episode metrics are taken over", int),
     Column("return", "mean undiscounted return of an episode"),
     Column("return_std", "standard deviation of that return over episodes"),
     Column("cost", "mean cost of an episode: its steps in violation"),

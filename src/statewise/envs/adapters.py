@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -86,13 +88,20 @@ class GymnasiumVector(SafeVectorEnv):
         return super().set_state(state)
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
-        """What world 0 renders, or None without a render_mode."""
-        return None if self.render_mode is None else (np.asarray(self._worlds[0].env.render()),)
+        """What world 0 renders, or None without a render_mode; RuntimeError where nothing can be drawn."""
+        if self.render_mode is None:
+            return None
+        if "mujoco" in sys.modules:
+            from statewise.envs.rendering import choose_backend
+
+            choose_backend()
+        return (self._worlds[0].render(),)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close every environment."""
-        for world in self._worlds:
-            world.env.close()
+        with ExitStack() as stack:
+            for world in self._worlds:
+                stack.callback(world.close)
 
     def _start_episodes(self, worlds: NDArray[np.intp], seeds: Sequence[int] | None) -> NDArray[np.float64]:
         if seeds is None and not self._started:
@@ -113,8 +122,7 @@ class GymnasiumVector(SafeVectorEnv):
         if self.exact_state:
             state["obs"] = np.stack([world.obs for world in self._worlds])
             for i, world in enumerate(self._worlds):
-                own: Any = world.env.unwrapped
-                state |= {f"world{i}/{name}": np.array(value) for name, value in own.get_state().items()}
+                state |= {f"world{i}/{name}": value for name, value in world.get_state().items()}
         return state
 
     def _set_state(self, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
@@ -125,10 +133,9 @@ class GymnasiumVector(SafeVectorEnv):
             return self._start_episodes(np.arange(self.num_envs), seeds)
         self._seeds, self._episodes = state["seeds"].copy(), state["episodes"].copy()
         for i, world in enumerate(self._worlds):
-            own: Any = world.env.unwrapped
             prefix = f"world{i}/"
-            own.set_state({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-            world.obs = state["obs"][i].copy()
+            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            world.set_state(own, state["obs"][i].copy())
         return state["obs"].copy()
 
 

@@ -76,6 +76,29 @@ class CheckedEnv:
             truncated=self._flag("truncated", truncated),
         )
 
+    def get_state(self) -> dict[str, NDArray[Any]]:
+        """The state that the environment itself gives, as arrays."""
+        own: Any = self.env.unwrapped
+        return self._call("get_state()", lambda: {name: np.array(value) for name, value in own.get_state().items()})
+
+    def set_state(self, state: Mapping[str, NDArray[Any]], obs: Floats) -> None:
+        """Put the environment where it was when it gave `state` and observed `obs`."""
+        own: Any = self.env.unwrapped
+        self._call("set_state()", own.set_state, dict(state))
+        self.obs = obs
+
+    def render(self) -> NDArray[Any]:
+        """What the environment draws; RuntimeError where it can't."""
+        try:
+            return np.asarray(self.env.render())
+        except (Exception, SystemExit) as error:
+            hint = "; set MUJOCO_GL=egl where there is no display" if type(error).__name__ == "FatalError" else ""
+            raise RuntimeError(f"render() raised {type(error).__name__}: {error}{hint}") from error
+
+    def close(self) -> None:
+        """Close the environment."""
+        self._call("close()", self.env.close)
+
     def _judge(self, given_cost: Any, info: Mapping[str, Any], action: Floats, next_obs: Floats) -> tuple[float, float]:
         """Cost and constraint of a step; the environment's own cost holds unless a constraint function was given."""
         if self._constraint is not None:
@@ -128,7 +151,7 @@ class CheckedEnv:
     def _call(self, field: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             message = f"world {self._world}, step {self._steps}: {field} raised {type(error).__name__}: {error}"
             raise EnvironmentFault(message) from error
 

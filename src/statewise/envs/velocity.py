@@ -1,4 +1,4 @@
-"""The six Velocity tasks: one table of figures, and the formulas over N worlds that read it.
+"""The six Velocity tasks: one table of constants, and the formulas over N worlds that read it.
 
 Source: Safety-Gymnasium 1.0.0 (Safety...Velocity-v1) on the v4 robots of Gymnasium. SI units.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VelocityTask:
-    """The figures of one Velocity task.
+    """The constants of one Velocity task.
 
     model: file among Gymnasium's MuJoCo assets. frame_skip: physics substeps in a step. threshold: m/s; a speed above
     it costs 1. planar: whether the speed is that in the plane rather than along x. position: the MjData field whose

@@ -124,7 +124,7 @@ class OnPolicy:
     # --- learning ------------------------------------------------------------------------------------------------
 
     def update(self, state: OnPolicyState, batch: Batch, key: Key) -> tuple[OnPolicyState, Metrics]:
-        """Learn from a rollout, [T, N] with T in the order of time; returns scalar figures."""
+        """Learn from a rollout, [T, N] with T in the order of time; returns scalar metrics."""
         key_value, key_cost, key_policy = jax.random.split(jax.random.fold_in(key, state.epoch), 3)
         embedding = self.embed.observe(state.embedding, batch.obs.reshape(-1, self.dims.obs))
         batch = self._prepare(state.embedding, batch)
@@ -142,8 +142,8 @@ class OnPolicy:
         state = state._replace(policy=policy, improvement=inner, lam=lam, embedding=embedding)
         state = state._replace(step=state.step + taken, epoch=state.epoch + 1)
         entropy = jnp.sum(policy.log_std + 0.5 * jnp.log(2.0 * jnp.pi * jnp.e))
-        figures = {"q_loss": q_loss, "qc_loss": qc_loss, "entropy": entropy, "episode_cost": state.episode_cost}
-        return state, {**metrics, **figures, **self._describe(value, cost_value, lam)}
+        losses = {"q_loss": q_loss, "qc_loss": qc_loss, "entropy": entropy, "episode_cost": state.episode_cost}
+        return state, {**metrics, **losses, **self._describe(value, cost_value, lam)}
 
     def _describe(self, value: Array, cost_value: Array, lam: Array) -> Metrics:
         f = cost_value.ravel()

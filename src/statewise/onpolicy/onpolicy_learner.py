@@ -61,9 +61,10 @@ class OnPolicyLearner(Learner[OnPolicyConfig, LastRows]):
         self.state = self.state._replace(running=jax.numpy.zeros_like(self.state.running))
 
     def learn(self, memory: LastRows) -> dict[str, float]:
-        """All passes over the rollout in the memory; returns its figures by column of the metrics."""
-        self.state, figures = self._update(self.state, memory.rows, self.keys.learn)
-        host = jax.device_get(figures)
+        """All passes over the rollout in the memory; returns its metrics by column."""
+        with self.turn:
+            self.state, metrics = self._update(self.state, memory.rows, self.keys.learn)
+        host = jax.device_get(metrics)
         require_finite(host, self.gradient_step)
         self.gradient_step = int(self.state.step)
         return {name: float(value) for name, value in host.items()}

@@ -66,8 +66,8 @@ def proximal(config: PpoConfig, loss: Loss) -> Improvement:
             def body(carry: Any, index: Array) -> Any:
                 return gradient_step(carry, jax.tree.map(lambda x: x[index], rollout), progress)
 
-            (state, policy), figures = jax.lax.scan(body, (state, policy), indices)
-            return number + 1, state, policy, mean_kl(policy, rollout), jax.tree.map(jnp.mean, figures)
+            (state, policy), metrics = jax.lax.scan(body, (state, policy), indices)
+            return number + 1, state, policy, mean_kl(policy, rollout), jax.tree.map(jnp.mean, metrics)
 
         def goes_on(carry: tuple[Any, ...]) -> Array:
             return jnp.logical_and(carry[0] < config.update_epochs, carry[3] <= config.target_kl)

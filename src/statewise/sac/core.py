@@ -198,7 +198,7 @@ class Sac:
     ) -> tuple[SacState, dict[str, Metrics]]:
         """A scan of gradient steps: batches [n, B], dual [C, M, B] for the cycles that fall into the block.
 
-        Returns per-step metrics ("steps": each [n]) and figures of the last state on the last batch ("state": scalars).
+        Returns per-step metrics ("steps": each [n]) and metrics of the last state on the last batch ("state": scalars).
         """
         start = state.step if step is None else step
         schedule, cycles, length = self.mechanism.dual, dual.obs.shape[0], batches.obs.shape[0]
@@ -211,11 +211,11 @@ class Sac:
 
         state, steps = jax.lax.scan(body, state, (batches, start + jnp.arange(length)))
         last = jax.tree.map(lambda x: x[-1], batches)
-        figures = self.describe(state, last, jax.random.fold_in(run_key, start + length))
-        return state, {"steps": steps, "state": figures}
+        described = self.describe(state, last, jax.random.fold_in(run_key, start + length))
+        return state, {"steps": steps, "state": described}
 
     def describe(self, state: SacState, batch: Batch, key: Key) -> Metrics:
-        """Figures of a state on a batch: F̂, quantiles of λ, ρ, and those of the last dual cycle."""
+        """Metrics of a state on a batch: F̂, quantiles of λ, ρ, and those of the last dual cycle."""
         lam, f = self.risk(state, batch.obs, StepKeys.of(key).describe)
         d = self.config.threshold
         near = 1.0 / (1.0 + jnp.square((f - d) / BOUNDARY))

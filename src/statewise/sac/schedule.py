@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from statewise.config import DualConfig
+from statewise.config import DualPart
 from statewise.core.types import Array
 
 
@@ -35,6 +35,6 @@ class DualSchedule(NamedTuple):
         return jnp.clip(step // self.interval - (before // self.interval + 1), 0, cycles - 1)
 
 
-def dual_schedule(config: DualConfig) -> DualSchedule:
+def dual_schedule(config: DualPart) -> DualSchedule:
     """The schedule that a configuration asks for."""
     return DualSchedule(config.dual_interval, config.dual_steps, config.dual_start)

@@ -5,27 +5,24 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-import gymnasium
 import numpy as np
-from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Box
 
 from statewise.envs.fields import OBS_BOUND
+from statewise.envs.native import NativeEnv, NativeVectorEnv
 from statewise.envs.navigation.pictures import Pictures
 from statewise.envs.navigation.registry import find_task
 from statewise.envs.navigation.worlds import NavigationWorlds
-from statewise.envs.vector import Outcome, SafeVectorEnv, check_like
+from statewise.envs.vector import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from statewise.envs.navigation.pictures import CameraName
-    from statewise.envs.vector import State
 
 _SEEDS = 2**32
 
@@ -46,7 +43,7 @@ def _proximity(worlds: NavigationWorlds) -> tuple[int, ...]:
     return tuple(range(worlds.robot.observed, worlds.obs.shape[1]))
 
 
-class NavigationVectorEnv(SafeVectorEnv):
+class NavigationVectorEnv(NativeVectorEnv[NavigationWorlds]):
     """N worlds of a navigation task.
 
     `infos` also holds the task's cost keys, `cost_sum` and `goal_met`, each an array [N]; a cost that does not hold at
@@ -88,14 +85,6 @@ class NavigationVectorEnv(SafeVectorEnv):
         self._pictures: Pictures | None = None
         self._cost = np.zeros(num_envs)
 
-    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
-        """World 0 as one frame [480, 480, 3], or None without render_mode "rgb_array"."""
-        if self.render_mode != "rgb_array":
-            return None
-        if self._pictures is None:
-            self._pictures = Pictures(self.worlds, **self._looks)
-        return (self._pictures.picture(0, cost=float(self._cost[0])),)
-
     def observe_at(
         self, poses: NDArray[np.float64], velocities: NDArray[np.float64] | None = None, world: int = 0
     ) -> NDArray[np.float64]:
@@ -118,21 +107,18 @@ class NavigationVectorEnv(SafeVectorEnv):
             self._cost[world] = 0.0
         return self.worlds.observe_all()[worlds]
 
+    def _picture(self) -> NDArray[np.uint8]:
+        if self._pictures is None:
+            self._pictures = Pictures(self.worlds, **self._looks)
+        return self._pictures.picture(0, cost=float(self._cost[0]))
+
     def _advance(self, actions: NDArray[np.float64]) -> Outcome:
-        outcome = self.worlds.step(actions)
-        self.diverged += int(outcome.truncated.sum())
+        outcome = super()._advance(actions)
         self._cost = outcome.cost.copy()
         return outcome
 
-    def _get_state(self) -> State:
-        return self.worlds.get_state()
 
-    def _set_state(self, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-        self.worlds.set_state(state)
-        return self.worlds.obs.copy()
-
-
-class NavigationEnv(gymnasium.Env["NDArray[Any]", "NDArray[Any]"]):
+class NavigationEnv(NativeEnv[NavigationWorlds]):
     """One world of a navigation task with Gymnasium's five-value step.
 
     `info` holds `cost` and `cost_sum` (0 or 1), `constraint` (the signed h(x); safe iff <= 0), `goal_met`, and the cost
@@ -152,17 +138,14 @@ class NavigationEnv(gymnasium.Env["NDArray[Any]", "NDArray[Any]"]):
         show_cost: bool = False,
     ) -> None:
         rules, robot = find_task(task)
-        self.worlds = NavigationWorlds(rules, robot, 1, sleep=sleep)
-        self.observation_space, self.action_space = _spaces(self.worlds)
-        self.effective_action_space = _effective_actions(self.worlds)
-        self.proximity = _proximity(self.worlds)
-        self.render_mode = render_mode
-        self.metadata = {"render_modes": ["rgb_array", "human"], "render_fps": round(1.0 / self.worlds.dt)}
+        worlds = NavigationWorlds(rules, robot, 1, sleep=sleep)
+        super().__init__(worlds, _spaces(worlds), render_mode, "rgb_array", "human")
+        self.effective_action_space = _effective_actions(worlds)
+        self.proximity = _proximity(worlds)
         self._looks: dict[str, Any] = {"camera": camera, "show_lidar": show_lidar, "show_cost": show_cost}
         self._pictures: Pictures | None = None
         self._window: Any = None
         self._cost = 0.0
-        self._started = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -180,26 +163,12 @@ class NavigationEnv(gymnasium.Env["NDArray[Any]", "NDArray[Any]"]):
         return obs, {}
 
     def step(self, action: NDArray[Any]) -> tuple[NDArray[np.float64], float, bool, bool, dict[str, Any]]:
-        """Advance by one action [2]; what is beyond [-1, 1] is clipped.
-
-        ValueError for another shape or an action that is not finite, ResetNeeded before the first `reset`.
-        """
-        if not self._started:
-            raise ResetNeeded("call reset() before step()")
-        checked = np.asarray(action, np.float64)
-        if checked.shape != (2,) or not (math.isfinite(checked[0]) and math.isfinite(checked[1])):
-            raise ValueError(f"action is {action}; it must be (2,) finite numbers")
-        outcome = self.worlds.step(checked[None])
-        info: dict[str, Any] = {}
-        for key, values in outcome.info.items():
-            value = values.item()
-            if value == value:  # NaN: the constraint does not hold at present
-                info[key] = value
-        self._cost = outcome.cost.item()
-        info["cost"], info["constraint"] = self._cost, outcome.constraint.item()
+        """Advance by one action [2]; what is beyond [-1, 1] is clipped. Errors as in `NativeEnv.step`."""
+        result = super().step(action)
+        self._cost = result[4]["cost"]
         if self.render_mode == "human":
             self.render()
-        return outcome.next_obs[0], outcome.reward.item(), outcome.terminated.item(), outcome.truncated.item(), info
+        return result
 
     def render(self) -> NDArray[np.uint8] | None:
         """A frame [480, 480, 3] with render_mode "rgb_array"; "human" brings MuJoCo's window up to date."""
@@ -220,23 +189,9 @@ class NavigationEnv(gymnasium.Env["NDArray[Any]", "NDArray[Any]"]):
         """What the robot would observe if it stood elsewhere; see `NavigationVectorEnv.observe_at`."""
         return self.worlds.observe_at(poses, velocities)
 
-    def get_state(self) -> State:
-        """All that the future depends on, the random stream included; ResetNeeded before the first `reset`."""
-        if not self._started:
-            raise ResetNeeded("call reset() before get_state()")
-        return self.worlds.get_state()
-
-    def set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go back to a state of `get_state`; the future is then the same to the bit.
-
-        ValueError when the state is not one of this task.
-        """
-        check_like(state, self.worlds.get_state())
-        self.worlds.set_state(state)
-        self._started = True
-
     def close(self) -> None:
         """Free the renderer and the window."""
+        super().close()
         if self._pictures is not None:
             self._pictures.close()
 

@@ -1,4 +1,4 @@
-"""What stands in a navigation task: one table of figures.
+"""What stands in a navigation task: one table of constants.
 
 Source: Safety-Gymnasium 1.0.0. SI units; half extents, radii and half heights as MuJoCo takes them.
 """

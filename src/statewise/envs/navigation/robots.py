@@ -1,4 +1,4 @@
-"""The two robots, Point and Car, written into a MuJoCo specification from figures.
+"""The two robots, Point and Car, written into a MuJoCo specification from constants.
 
 Source: Safety-Gymnasium 1.0.0. SI units. Both have a frame skip of 10 and two actions in [-1, 1].
 """

@@ -1,4 +1,4 @@
-"""What the methods with a multiplier network share: its state, its dual cycle, and a cycle's figures."""
+"""What the methods with a multiplier network share: its state, its dual cycle, and a cycle's metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the methods with one multiplier for all states share: the linear penalty, λ as a field, a cycle's figures."""
+"""What the methods with one multiplier for all states share: the linear penalty, λ as a field, a cycle's metrics."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Experiments of many runs: grids of them, and what they say together."""

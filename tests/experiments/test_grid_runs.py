@@ -1,0 +1,220 @@
+"""Grids of real runs: whatever dies on the way, the finished grid has the bytes of one that was never disturbed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import pytest
+from support.grid_envs import MARKERS, TASKS
+from support.small_runs import TINY
+
+from statewise.experiments.grid.state import read_runs
+
+TESTS = Path(__file__).parents[1]
+FIELDS = {name: value for name, value in TINY.items() if name not in ("preset", "threads")}
+
+
+def write_spec(path: Path, kinds: tuple[str, ...]) -> Path:
+    """A spec of tiny SAC runs, one for each kind of mishap."""
+    fields = "\n".join(f"{name} = {json.dumps(value)}" for name, value in FIELDS.items())
+    tasks = json.dumps([TASKS[kind] for kind in kinds])
+    path.write_text(f'tasks = {tasks}\nmethods = ["sac"]\nseeds = [0]\npreset = "paper"\n[fields]\n{fields}\n')
+    return path
+
+
+def drive(spec: Path, root: Path, *more: str) -> subprocess.Popen[str]:
+    """A driver of the grid in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "statewise", "grid", str(spec), "--root", str(root), "--jobs", "2", *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=spec.parent,
+    )
+
+
+def finish(spec: Path, root: Path, *more: str) -> tuple[int, str]:
+    """Exit status and output of a driver that is left alone."""
+    with drive(spec, root, *more) as driver:
+        said, _ = driver.communicate()
+    return driver.returncode, said
+
+
+def wait_for(root: Path, pattern: str, driver: subprocess.Popen[str]) -> None:
+    """Until a file of that name is there, while the driver works."""
+    while not list(root.glob(pattern)):
+        assert driver.poll() is None, driver.communicate()[0]
+        time.sleep(0.02)
+
+
+def files_of(root: Path, kind: str) -> dict[str, bytes]:
+    """What a run of that kind has to be a function of."""
+    (run,) = root.glob(f"*Grid{kind.title()}*/sac/seed-0-*")
+    return {path.name: path.read_bytes() for path in (*(run / "checkpoints").iterdir(), run / "metrics.csv")}
+
+
+def assert_same_runs(root: Path, other: Path, kinds: tuple[str, ...]) -> None:
+    """Checkpoints and metrics of both grids have the same bytes."""
+    for kind in kinds:
+        assert files_of(root, kind) == files_of(other, kind), kind
+
+
+class Calm(NamedTuple):
+    """A grid that was never disturbed: its folder, and the seconds that it took."""
+
+    root: Path
+    seconds: float
+
+
+KINDS = ("paused", "killed", "hung", "full")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def importable() -> Iterator[None]:
+    """Drivers and their children find the environments of the tests, none of which has its mishap yet."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{TESTS.parent / 'src'}:{TESTS}")
+        patch.delenv(MARKERS, raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def calm(importable: None, tmp_path_factory: pytest.TempPathFactory) -> Calm:
+    folder = tmp_path_factory.mktemp("calm")
+    began = time.monotonic()
+    status, said = finish(write_spec(folder / "calm.toml", KINDS), folder / "calm")
+    assert status == 0, said
+    return Calm(folder / "calm", time.monotonic() - began)
+
+
+@pytest.fixture
+def markers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for the marks of mishaps, which lets them happen."""
+    folder = tmp_path / "markers"
+    folder.mkdir()
+    monkeypatch.setenv(MARKERS, str(folder))
+    return folder
+
+
+@pytest.mark.slow
+def test_a_grid_full_of_mishaps_ends_in_the_bytes_of_one_without(calm: Calm, markers: Path, tmp_path: Path) -> None:
+    patience = str(10.0 + calm.seconds)  # a run takes less, however busy the machine is
+    root = tmp_path / "rough"
+    rough = write_spec(tmp_path / "rough.toml", ("paused", "faulty", "killed", "hung", "full"))
+    with drive(rough, root) as driver:
+        wait_for(markers, "paused", driver)
+        driver.kill()
+        said_first, _ = driver.communicate()
+    (markers / "go").touch()
+    status, said = finish(rough, root, "--hang-seconds", patience)
+    assert status == 3, said
+    said = said_first + said
+    assert "4 of 5 runs are finished" in said
+    for kind, mishap in (("killed", "killed by SIGKILL"), ("hung", "no progress for"), ("full", "disk full while")):
+        assert f"{TASKS[kind]} seed 0: {mishap}" in said
+        assert f"{TASKS[kind]} seed 0: goes on from step 40" in said
+    states = {run["task"]: (run["state"], run["reason"]) for run in read_runs(root)}
+    state, reason = states.pop(TASKS["faulty"])
+    assert state == "failed"
+    assert "this environment never works" in reason
+    assert set(states.values()) == {("finished", "")}
+    assert_same_runs(root, calm.root, KINDS)
+
+
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray isn't installed (the extra `grid`)")
+
+
+@pytest.mark.slow
+@needs_ray
+def test_a_lost_worker_of_ray_leaves_no_trace(calm: Calm, markers: Path, tmp_path: Path) -> None:
+    root, spec = tmp_path / "rough", write_spec(tmp_path / "two.toml", ("paused", "killed"))
+    with drive(spec, root, "--ray") as driver:
+        wait_for(markers, "paused", driver)
+        worker = worker_of(root)
+        assert "ray" in Path(f"/proc/{worker}/cmdline").read_text()
+        os.kill(worker, signal.SIGKILL)
+        (markers / "go").touch()
+        said, _ = driver.communicate()
+    assert driver.returncode == 0, said
+    assert "goes on from step" in log_of(root, "paused")
+    assert_same_runs(root, calm.root, ("paused", "killed"))
+
+
+@pytest.mark.slow
+@needs_ray
+def test_a_lost_node_of_ray_leaves_no_trace(calm: Calm, markers: Path, tmp_path: Path) -> None:
+    root, spec = tmp_path / "rough", write_spec(tmp_path / "two.toml", ("paused", "killed"))
+    command = [sys.executable, str(TESTS / "support" / "ray_nodes.py")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as nodes:
+        assert nodes.stdin is not None
+        assert nodes.stdout is not None
+        with drive(spec, root, "--address", answer(nodes.stdout, "address")) as driver:
+            wait_for(markers, "paused", driver)
+            print(parent_of(worker_of(root)), file=nodes.stdin, flush=True)
+            answer(nodes.stdout, "lost")
+            (markers / "go").touch()
+            said, _ = driver.communicate()
+        nodes.stdin.close()
+    assert driver.returncode == 0, said
+    assert "the node it was running on is dead" in said
+    assert "goes on from step" in log_of(root, "paused")
+    assert_same_runs(root, calm.root, ("paused", "killed"))
+
+
+def answer(lines: IO[str], name: str) -> str:
+    """What follows a name, in the line that begins with it."""
+    for line in lines:
+        if line.startswith(name):
+            return line.removeprefix(name).strip()
+    raise AssertionError(f"no line begins with {name!r}")
+
+
+def log_of(root: Path, kind: str) -> str:
+    """What the processes of a run printed."""
+    (log,) = (root / "logs").glob(f"*Grid{kind.title()}*")
+    return log.read_text()
+
+
+def worker_of(root: Path) -> int:
+    """The worker of Ray that carries out the paused run."""
+    (lock,) = root.glob("*GridPaused*/sac/*/.lock")
+    return parent_of(int(lock.read_text()))
+
+
+def parent_of(process: int) -> int:
+    """The process that started a process."""
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@pytest.mark.parametrize("flags", [(), pytest.param(("--ray",), marks=[pytest.mark.slow, needs_ray])])
+def test_a_stopped_driver_leaves_checkpoints_and_no_process(flags: tuple[str, ...], tmp_path: Path) -> None:
+    spec = write_spec(tmp_path / "long.toml", ("paused",))
+    spec.write_text(spec.read_text().replace("total_steps = 160", "total_steps = 1000000"))
+    with drive(spec, tmp_path / "runs", *flags) as driver:
+        wait_for(tmp_path / "runs", "*/*/*/checkpoints/step-*", driver)
+        driver.send_signal(signal.SIGINT)
+        said, _ = driver.communicate()
+    assert driver.returncode == 130
+    assert "stopped with 0 of 1 runs finished; start the same grid again" in said
+    (run,) = read_runs(tmp_path / "runs")
+    assert run["state"] == "waiting"
+    assert run["step"] >= 40
+    assert f"stopped at step {run['step']:,}" in log_of(tmp_path / "runs", "paused")
+
+
+def test_a_run_that_cannot_work_is_found_before_anything_starts(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path / "bad.toml", ("paused",))
+    spec.write_text(spec.read_text().replace("GridPaused", "GridPased"))
+    status, said = finish(spec, tmp_path / "runs")
+    assert status == 2
+    assert "GridPased-v0" in said
+    assert not (tmp_path / "runs").exists()
