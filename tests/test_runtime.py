@@ -41,5 +41,5 @@ def test_the_machine_is_told_by_what_bits_depend_on(monkeypatch: pytest.MonkeyPa
     assert machine()["cores"] == 3
     monkeypatch.delenv("NPROC")
     assert machine()["cores"] == len(os.sched_getaffinity(0))
-    assert machine().keys() >= {"statewise", "jax", "numpy", "mujoco"}
+    assert machine().keys() >= {"jax", "numpy", "mujoco"}
     assert machine()["processor"] != ""

@@ -9,8 +9,6 @@ import os
 import platform
 from pathlib import Path
 
-from statewise import __version__
-
 
 def available_cores() -> int:
     """Cores that this process may run on."""
@@ -24,13 +22,12 @@ def capped_threads(threads: int) -> int:
 
 
 def machine() -> dict[str, str | int]:
-    """On what the bits of a run depend beside its configuration and seed: cores and processor, and versions.
+    """On what the bits of a run depend beside its configuration and seed: cores and processor, and versions of others.
 
     XLA splits sums among its threads, as many as NPROC says or as there are cores.
     """
     nproc = os.environ.get("NPROC", "")
     return {
-        "statewise": __version__,
         **{name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy", "mujoco", "gymnasium")},
         "cores": int(nproc) if nproc.isdigit() else available_cores(),
         "processor": _processor(),

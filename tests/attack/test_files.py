@@ -20,6 +20,7 @@ from statewise.storage.run_folder import RunFolder
 FIELDS = (
     "--preset paper --total-steps 48 --num-envs 2 --threads 1 --hidden 8 --batch-size 8 --block-length 4"
     " --warmup-steps 8 --replay-capacity 32 --log-interval 8 --eval-interval 24 --eval-envs 1 --checkpoint-interval 16"
+    " --dual-interval 7 --dual-steps 2"  # as in test_kills.py, whose compiled programs can then be reused
 )
 FILES = (
     "config.json",

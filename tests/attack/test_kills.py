@@ -105,7 +105,7 @@ def test_a_run_that_dies_at_any_change_of_a_file_ends_as_if_left_alone(
     kills = 0
     for fatal in range(1, changes + 1):
         root = tmp_path / f"killed-{fatal}"
-        for again in range(2 if fatal % 3 == 0 else 1):  # every third one dies in its resume as well
+        for again in range(2 if fatal % 8 == 0 else 1):  # every eighth one dies in its resume as well
             operations.start(fatal if again == 0 else 1 + fatal % 17)
             with contextlib.suppress(Killed):
                 main(command(root, method))

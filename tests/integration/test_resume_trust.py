@@ -125,7 +125,7 @@ def test_a_checkpoint_from_before_there_were_digests_is_still_continued(halfway:
 def test_another_machine_or_version_is_said_and_recorded(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = json.loads((copied / "machine.json").read_text())
     assert [entry["from_step"] for entry in begun] == [0]
-    here, silent = loop.machine(), Said()
+    here, silent = {"statewise": loop.__version__, **loop.machine()}, Said()
     assert begun[0] == {"from_step": 0, **here}
     Agent.open(copied, ExactPoint).learn(120, progress=silent)
     assert not any("may not give the bits" in line for line in silent.lines)

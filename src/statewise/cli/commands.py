@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from statewise.cli import arguments, named
 from statewise.cli.status import FAULT, INTERRUPTED, OK, Stopped
-from statewise.config import OnPolicyConfig, SacConfig
+from statewise.config import OnPolicyConfig, RunConfig, SacConfig
 from statewise.errors import DivergenceError, EnvironmentFault
 from statewise.methods import METHODS, full_name, metric_columns
 from statewise.spec import RunSpec, make_config
@@ -22,7 +22,6 @@ from statewise.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from statewise.agent import Agent
-    from statewise.config import RunConfig
     from statewise.report.progress import Progress
     from statewise.training.loop import RowListener
 

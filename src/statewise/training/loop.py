@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from statewise import __version__
 from statewise.config import RunConfig
 from statewise.errors import DivergenceError
 from statewise.report.progress import Progress, Silent
@@ -57,7 +58,7 @@ class Trainer:
                     f" from step {self.engine.step:,}"
                 )
             self.files.settle(saved)
-        if changed := self.files.note_machine(self.engine.step, machine()):
+        if changed := self.files.note_machine(self.engine.step, {"statewise": __version__, **machine()}):
             self.progress.say(
                 f"the run goes on with {', '.join(changed)}: it may not give the bits that it would have given before"
             )
