@@ -18,6 +18,7 @@ from support.grid_envs import MARKERS, TASKS
 from support.small_runs import TINY
 
 from statewise.experiments.grid.state import read_runs
+from statewise.experiments.grid.watch import RunWatch
 
 TESTS = Path(__file__).parents[1]
 FIELDS = {name: value for name, value in TINY.items() if name not in ("preset", "threads")}
@@ -208,6 +209,7 @@ def test_a_stopped_driver_leaves_checkpoints_and_no_process(flags: tuple[str, ..
     (run,) = read_runs(tmp_path / "runs")
     assert run["state"] == "waiting"
     assert run["step"] >= 40
+    assert RunWatch(tmp_path / "runs" / run["path"]).is_free()
     assert f"stopped at step {run['step']:,}" in log_of(tmp_path / "runs", "paused")
 
 

@@ -66,7 +66,8 @@ def check_tasks(runs: list[GridRun]) -> None:
         for run in runs:
             if (run.spec.task, run.spec.config.seed) == (task, first_seed):
                 try:
-                    _ = build_core(run.spec.config, task_facts(run.spec.config, env)).embed
+                    core = build_core(run.spec.config, task_facts(run.spec.config, env))
+                    _ = core.embed  # made on first use, of what the task's observation holds
                 except ValueError as error:
                     raise ValueError(f"{run.name}: {error}") from error
         env.close()
