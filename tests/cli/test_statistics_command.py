@@ -33,7 +33,7 @@ def test_prints_tables_and_findings_and_writes_data_and_figures(
     header = next(line for line in printed.splitlines() if "seeds" in line)
     assert header.split("  ")[1] == "label"
     assert "violations" in header
-    assert "CPU h" not in header  # nothing recorded it
+    assert "λ swing" not in header  # nothing recorded it
     rows = [line for line in lines if line[:2] == ["sac-alam", "2"]]
     assert len(rows) == 1
     assert rows[0][2] == "10.5"

@@ -56,7 +56,7 @@ def test_measures_of_a_run_folder(tmp_path: Path) -> None:
     costs = [9.0, 0.0, 2.0, 1.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.5]
     returns = [0.0, 4.0, 2.0, *[6.0] * 6, 7.0]
     more = {"probe_lam": [1.0, 2.0] * 5, "f_bias": [0.0] * 9 + [-0.3]}
-    write_run(tmp_path, "sac-alam", 3, returns, costs, seconds=120.0, columns=more)
+    write_run(tmp_path, "sac-alam", 3, returns, costs, seconds=120.0, cpu_seconds=180.0, columns=more)
     (run,) = measure_runs(read_runs([tmp_path])).iter_rows(named=True)
     expected = {
         "return": 7.0,
@@ -71,10 +71,10 @@ def test_measures_of_a_run_folder(tmp_path: Path) -> None:
         "safe_step": 400.0,
         "safe_minutes": 8.0,
         "hours": 1200 / 3600,
+        "cpu_hours": 0.5,
         "f_bias": -0.3,
     }
     assert {name: run[name] for name in expected} == pytest.approx(expected)
-    assert run["cpu_hours"] is None
     assert (run["seed"], run["cost_limit"], run["last_step"], run["evaluations"]) == (3, 1.0, 1000, 10)
     assert run["finished"] is True
     assert set(MEASURES) <= set(run)
@@ -90,5 +90,5 @@ def test_run_that_has_just_begun_has_no_measures(tmp_path: Path) -> None:
 def test_what_was_not_recorded_is_null(tmp_path: Path) -> None:
     write_run(tmp_path, "sac", 0, [1.0], [0.0])
     measured = measure_runs(read_runs([tmp_path]))
-    assert measured.select("lam_swing", "return_swing", "hours", "safe_step").row(0) == (None, None, None, None)
+    assert measured.select("lam_swing", "return_swing", "hours", "cpu_hours").row(0) == (None, None, None, None)
     assert measured.select(pl.col("return", "cost", "satisfaction")).row(0) == (1.0, 0.0, 1.0)

@@ -26,10 +26,11 @@ def write_run(
     *,
     task: str = TASK,
     seconds: float | None = None,
+    cpu_seconds: float = 0.0,
     columns: Mapping[str, Sequence[float]] | None = None,
     **fields: Any,
 ) -> Path:
-    """A run of 100 steps an evaluation, finished unless `fields` say otherwise. seconds: of each 100 steps."""
+    """A run of 100 steps an evaluation, finished unless `fields` say otherwise. seconds, cpu_seconds: of each 100."""
     count = len(returns)
     folder = root / task / method / f"seed-{seed}-{len(list(root.rglob('config.json')))}"
     folder.mkdir(parents=True)
@@ -44,7 +45,7 @@ def write_run(
     if seconds is not None:
         with MetricsWriter(folder / "timing.csv", TIMING_COLUMNS) as timing:
             for i in range(count):
-                timing.append({"step": 100 * (i + 1), "seconds": seconds})
+                timing.append({"step": 100 * (i + 1), "seconds": seconds, "cpu_seconds": cpu_seconds})
     return folder
 
 

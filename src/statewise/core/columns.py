@@ -77,4 +77,5 @@ TIMING_COLUMNS: tuple[Column, ...] = (
     Column("evaluate_seconds", "seconds of evaluation since the last row"),
     Column("checkpoint_seconds", "seconds of checkpoints since the last row"),
     Column("steps_per_second", "environment steps a second since the last row"),
+    Column("cpu_seconds", "processor seconds of all threads since the last row"),
 )
