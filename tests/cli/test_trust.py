@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from support.tiny_runs import TASK, train
 
 from statewise import Agent
-from statewise.cli import main
+from statewise.cli import commands, main
 from statewise.policy import Policy
 from statewise.storage import checkpoint
 
@@ -110,6 +111,15 @@ def test_a_task_of_a_loaded_agent_is_imported_only_where_it_is_allowed(copied: P
         agent.evaluate(1)
     assert not evil.exists()
     assert Agent.load(run, allow_modules=["evil"]).evaluate(1)["episodes"] == 1
+
+
+@pytest.mark.parametrize("field", ["task", "constraint"])
+@pytest.mark.usefixtures("evil")
+def test_what_an_interrupted_run_advises_names_its_modules(field: str, copied: Path) -> None:
+    run = edited(copied.rename(copied.with_name("my run")), field)
+    __import__("evil")
+    line = shlex.split(commands._resume_line(run))
+    assert line == ["statewise", "resume", str(run), "--allow-module", "evil"]
 
 
 def test_a_module_that_is_imported_already_may_be_named(copied: Path, evil: Path) -> None:
