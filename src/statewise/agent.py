@@ -5,24 +5,23 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from functools import partial
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from statewise.config import DEFAULT_PRESET, RunConfig
-from statewise.envs import SafeVectorEnv, make_vector
+from statewise.envs import SafeVectorEnv
 from statewise.envs.navigation.registry import NAVIGATION_TASKS
 from statewise.errors import CheckpointError, RunError
+from statewise.identity import Identity
 from statewise.learner import Learner
 from statewise.methods import metric_columns
 from statewise.policy import Policy, PolicyFacts
-from statewise.report.progress import Progress
+from statewise.report.progress import Progress, Silent
 from statewise.runtime import capped_threads
 from statewise.spec import RunSpec, make_config
 from statewise.storage.checkpoint import CheckpointStore
@@ -33,12 +32,7 @@ from statewise.training.evaluate import EVAL_SEED, evaluation_metrics, play_epis
 from statewise.training.evaluator import Evaluator
 from statewise.training.learners import build_learner, task_facts
 from statewise.training.loop import RowListener, Trainer
-
-if TYPE_CHECKING:
-    Env = str | gymnasium.Env[Any, Any] | Callable[[], gymnasium.Env[Any, Any]]
-
-Constraint = Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], float]
-"""h(obs, action, next_obs), safe iff <= 0."""
+from statewise.training.making import Constraint, Env, Making
 
 MAX_EVALUATION_ENVS = 16
 
@@ -64,17 +58,22 @@ class Agent:
         env: Env,
         *,
         preset: str = DEFAULT_PRESET,
-        constraint: Constraint | None = None,
+        env_kwargs: Mapping[str, Any] | None = None,
+        max_episode_steps: int | None = None,
+        constraint: Constraint | str | None = None,
         root: str | os.PathLike[str] = "runs",
         **config: Any,
     ) -> None:
         """Check the method, the configuration and the environment; nothing is written yet.
 
         method: a name from `statewise methods`. env: a task id, a Gymnasium environment made by `gymnasium.make`, or a
-        function that makes one. constraint: h(obs, action, next_obs), for environments without `info["cost"]`.
-        config: fields of the method's configuration, such as `seed=0`. ValueError where one of them doesn't fit.
+        function that makes one anew at every call. env_kwargs: keyword arguments of an id's environment.
+        max_episode_steps: the horizon, if not the environment's own. constraint: h(obs, action, next_obs), or the
+        "module:function" to import it by, for environments without `info["cost"]`. config: fields of the method's
+        configuration, such as `seed=0`. ValueError where one of them doesn't fit.
         """
-        self._begin(make_config(method, preset, **config), env, constraint, Path(root))
+        making = Making.anew(env, env_kwargs, max_episode_steps, constraint)
+        self._begin(make_config(method, preset, **config), making, Path(root))
 
     @classmethod
     def from_config(
@@ -82,25 +81,32 @@ class Agent:
         config: RunConfig,
         env: Env,
         *,
-        constraint: Constraint | None = None,
+        env_kwargs: Mapping[str, Any] | None = None,
+        max_episode_steps: int | None = None,
+        constraint: Constraint | str | None = None,
         root: str | os.PathLike[str] = "runs",
     ) -> Self:
         """As the constructor, from a whole configuration, which knows its method."""
         agent = cls.__new__(cls)
-        agent._begin(config, env, constraint, Path(root))
+        agent._begin(config, Making.anew(env, env_kwargs, max_episode_steps, constraint), Path(root))
         return agent
 
     @classmethod
-    def open(cls, run: str | os.PathLike[str], env: Env | None = None, *, constraint: Constraint | None = None) -> Self:
+    def open(
+        cls, run: str | os.PathLike[str], env: Env | None = None, *, constraint: Constraint | str | None = None
+    ) -> Self:
         """The agent of a run folder, wherever the run stands: `learn` begins it or goes on from its last checkpoint.
 
-        env and constraint as in `load`. RunError for a folder that isn't a run.
+        env and constraint as in `load`. RunError for a folder that isn't a run, or whose environment has to be passed.
         """
         run = Path(run)
         spec = RunSpec.read(RunFolder.open(run).config_path)
+        making = Making.again(spec.task, spec.environment, env, constraint, str(run))
+        making.require_known()
         if CheckpointStore(RunFolder(run).checkpoints, keep=1).latest() is not None:
             return cls.load(run, env, constraint=constraint)
-        agent = cls.from_config(spec.config, spec.task if env is None else env, constraint=constraint)
+        agent = cls.__new__(cls)
+        agent._begin(spec.config, making, run.parent)
         agent.run_path = run
         return agent
 
@@ -110,39 +116,42 @@ class Agent:
         path: str | os.PathLike[str],
         env: Env | None = None,
         *,
-        constraint: Constraint | None = None,
+        constraint: Constraint | str | None = None,
         which: str = "latest",
     ) -> Self:
         """An agent from a run folder (`which`: "latest" or "best" checkpoint) or from one file.
 
-        env and constraint are needed only where the run was made from objects that have no name. Raises CheckpointError
+        env and constraint are needed only where the run couldn't record them; without, the agent predicts, but `learn`,
+        `evaluate` and `film_strip` raise RunError, as they do where `env` isn't like the run's. Raises CheckpointError
         for a damaged or missing checkpoint, RunError for a folder that isn't a run.
         """
         path = Path(path)
         policy = Policy.read(_checkpoint_in(path, which) if path.is_dir() else path)
+        recorded = policy.about.environment
+        if path.is_dir():
+            recorded = _recorded(RunSpec.read(RunFolder.open(path).config_path), policy, path)
         agent = cls.__new__(cls)
-        agent._assemble(policy, None, policy.about.task if env is None else env, constraint)
+        agent._assemble(policy, None, Making.again(policy.about.task, recorded, env, constraint, str(path)))
         agent.run_path = path if path.is_dir() else None
         agent._owns_run = agent.run_path is not None
         return agent
 
-    def _begin(self, config: RunConfig, env: Env, constraint: Constraint | None, root: Path) -> None:
+    def _begin(self, config: RunConfig, making: Making, root: Path) -> None:
         """Start from the seed, in a folder under `root` that is this run's alone."""
-        probe = make_vector(_repeatable(env), 1, constraint=constraint)
+        probe = making.probe()
         learner = build_learner(config, task_facts(config, probe))
-        about = PolicyFacts(config, probe.task, learner.task, probe.action_span(config.action_span))
+        span = probe.action_span(config.action_span)
+        about = PolicyFacts(config, probe.task, learner.task, span, probe.identity)
         probe.close()
-        self._assemble(Policy(about, learner), learner, env, constraint)
-        self.run_path = run_folder(root, about.task, config.method, config.seed, config.digest())
+        self._assemble(Policy(about, learner), learner, making)
+        digest = RunSpec(about.task, config, about.environment).digest()
+        self.run_path = run_folder(root, about.task, config.method, config.seed, digest)
 
-    def _assemble(
-        self, policy: Policy, learner: Learner[Any, Any] | None, env: Env, constraint: Constraint | None
-    ) -> None:
+    def _assemble(self, policy: Policy, learner: Learner[Any, Any] | None, making: Making) -> None:
         self.policy = policy
         self.run_path = None
         self._learner = learner
-        self._env = _repeatable(env)
-        self._constraint = constraint
+        self._making = making
         self._owns_run = False
 
     @property
@@ -182,10 +191,10 @@ class Agent:
         if total_steps is not None and (not isinstance(total_steps, int | np.integer) or total_steps < 1):
             raise ValueError(f"total_steps: {total_steps!r} is not allowed; it must be a whole number of at least 1")
         with ExitStack() as stack:
-            run = stack.enter_context(self._open_run(overwrite))
-            env, eval_env = (self._vector(n) for n in (c.num_envs, c.eval_envs))
-            stack.callback(env.close)
-            stack.callback(eval_env.close)
+            made = (self._vector(n, whole=True) for n in (c.num_envs, c.eval_envs))
+            env, eval_env = (stack.enter_context(closing(each)) for each in made)
+            run = stack.enter_context(self._open_run(overwrite, progress))
+            env.identity = self.policy.about.environment or env.identity
             env.max_episode_steps = min(env.max_episode_steps, c.episode_steps or env.max_episode_steps)
             if self._learner is None:
                 self._learner = build_learner(c, self.policy.about.facts)
@@ -198,18 +207,24 @@ class Agent:
             trainer.train(total_steps)
         return self
 
-    def _open_run(self, overwrite: bool) -> RunFolder:
+    def _open_run(self, overwrite: bool, progress: Progress | None) -> RunFolder:
         if self.run_path is None:
             raise RunError(
                 "this agent was loaded from a single file, which holds no replay: load its run folder to go on"
             )
         if self._owns_run and not overwrite:
             return RunFolder.open(self.run_path)
-        spec = RunSpec(self.task, self.config, _import_name(self._constraint))
+        spec = RunSpec(self.task, self.config, self.policy.about.environment)
         # A run that was killed before its first checkpoint has nothing to lose; a live one holds its lock.
         overwrite = overwrite or CheckpointStore(RunFolder(self.run_path).checkpoints, keep=1).latest() is None
         run = RunFolder.create(self.run_path, spec.to_json(), overwrite=overwrite)
         self._owns_run = True
+        unrecorded = {} if spec.environment is None else spec.environment.unrecorded
+        for name, reason in unrecorded.items():
+            told = (
+                f"config.json can't hold {name} ({reason}): whoever resumes, evaluates or loads this run has to pass it"
+            )
+            (progress or Silent()).say(told)
         return run
 
     # --- using ---------------------------------------------------------------------------------------------------
@@ -241,24 +256,25 @@ class Agent:
     ) -> dict[str, float]:
         """Play episodes; mean return, cost and length on raw reward and cost.
 
-        deterministic: the policy's mean, or its samples, as in training. on_step(env) is called after each step, say to
-        collect `env.render()` of environment 0. render_options: as in `make_vector`.
+        deterministic: the policy's mean, or its samples, as in training. on_step(env) is called at every state, the
+        first and the last of each episode included, say to collect `env.render()`; then the same episodes are played
+        one after the other, in environment 0. render_options: as in `make_vector`.
         """
         if episodes < 1:
             raise ValueError(f"episodes: {episodes} is not allowed; it must be at least 1")
         num_envs = max(n for n in range(1, min(episodes, MAX_EVALUATION_ENVS) + 1) if episodes % n == 0)
-        env = self._vector(num_envs, render_mode=render_mode, render_options=render_options)
-        try:
-            ticks = itertools.count()
-            acting = self.policy.acting
-            act = acting.greedy if deterministic else lambda obs: acting.explore(obs, next(ticks))
-            played = play_episodes(env, act, episodes // num_envs, seed, on_step, span=self.policy.about.span)
-        finally:
-            env.close()
-        return evaluation_metrics(played)
+        each, span, ticks = episodes // num_envs, self.policy.about.span, itertools.count()
+        acting = self.policy.acting
+        act = acting.greedy if deterministic else lambda obs: acting.explore(obs, next(ticks))
+        alone = on_step is not None
+        making = self._vector(1 if alone else num_envs, render_mode=render_mode, render_options=render_options)
+        with closing(making) as env:
+            seeds = range(seed, seed + num_envs) if alone else (seed,)
+            played = [play_episodes(env, act, each, first, on_step, span=span) for first in seeds]
+        return evaluation_metrics(np.concatenate(played))
 
     def film_strip(self, count: int = 6, seed: int = EVAL_SEED) -> list[NDArray[np.uint8]]:
-        """Frames [height, width, 3] of one episode of the deterministic policy, evenly spaced, the first step's first.
+        """Frames [height, width, 3] of one episode of the deterministic policy, evenly spaced, the first state's first.
 
         From above, with costs marked, where the task is one of navigation. RuntimeError where nothing can be drawn.
         """
@@ -267,32 +283,35 @@ class Agent:
         steps = itertools.count()
 
         def look(env: SafeVectorEnv) -> None:
-            if next(steps) % -(-env.max_episode_steps // count) == 0 and (drawn := env.render()) is not None:
+            apart = -(-env.max_episode_steps // max(count - 1, 1))
+            if next(steps) % apart == 0 and (drawn := env.render()) is not None:
                 frames.append(drawn[0])
 
         self.evaluate(1, seed, render_mode="rgb_array", render_options=looks, on_step=look)
         return frames
 
-    def _vector(self, num_envs: int, **rendering: Any) -> SafeVectorEnv:
-        return make_vector(
-            self._env,
-            num_envs,
-            threads=capped_threads(self.config.threads),
-            constraint=self._constraint,
-            **rendering,
-        )
-
-
-def _repeatable(env: Env) -> Env:
-    """Something to make environments from again and again: training and evaluation must not share one environment."""
-    if not isinstance(env, gymnasium.Env):
+    def _vector(self, num_envs: int, *, whole: bool = False, **rendering: Any) -> SafeVectorEnv:
+        """Environments like those that the policy was made for; whole: in all that is recorded, not just in looks."""
+        env = self._making.vector(num_envs, threads=capped_threads(self.config.threads), **rendering)
+        recorded = self.policy.about.environment
+        try:
+            if recorded is not None:
+                recorded.require_like(env.identity, str(self.run_path or "the policy"), looks_only=not whole)
+        except RunError:
+            env.close()
+            raise
         return env
-    if env.spec is None:
-        raise ValueError(
-            f"env: {env} wasn't made by gymnasium.make, so it can't be made again for evaluation; "
-            "pass a function that makes it, such as `lambda: MyEnv()`"
-        )
-    return partial(gymnasium.make, env.spec)
+
+
+def _recorded(spec: RunSpec, policy: Policy, run: Path) -> Identity | None:
+    """The run's environment, on which its config.json and its checkpoint have to agree."""
+    own, theirs = policy.about.environment, spec.environment
+    if own is None or theirs is None or not theirs.looks:
+        return theirs or own
+    for name, value in theirs.to_dict().items():
+        if value != own.to_dict()[name]:
+            raise RunError(f"{run}: config.json says that {name} is {value}, its checkpoint {own.to_dict()[name]}")
+    return own
 
 
 def _checkpoint_in(run: Path, which: str) -> Path:
@@ -305,9 +324,3 @@ def _checkpoint_in(run: Path, which: str) -> Path:
     if path is None or not path.exists():
         raise CheckpointError(f"{run} holds no {which} checkpoint yet")
     return path
-
-
-def _import_name(function: Constraint | None) -> str | None:
-    """The "module:name" under which a function can be imported again, or None."""
-    name = getattr(function, "__qualname__", "<")
-    return None if "<" in name else f"{getattr(function, '__module__', '')}:{name}"

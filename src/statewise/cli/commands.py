@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,8 +29,14 @@ def train(argv: list[str]) -> int:
     args = arguments.parse_train(argv)
     from statewise.agent import Agent
 
-    constraint = _import_constraint(args.constraint)
-    agent = Agent.from_config(args.config, args.task, constraint=constraint, root=args.root)
+    agent = Agent.from_config(
+        args.config,
+        args.task,
+        env_kwargs=arguments.parse_object("env_kwargs", args.env_kwargs),
+        max_episode_steps=args.max_episode_steps,
+        constraint=args.constraint,
+        root=args.root,
+    )
     return _learn(agent, args, overwrite=args.overwrite)
 
 
@@ -50,38 +55,36 @@ def resume(argv: list[str]) -> int:
         return OK
     else:
         print(f"{args.run} goes on from step {latest[0]:,} of {spec.config.total_steps:,}")
-    return _learn(Agent.open(args.run, constraint=_import_constraint(spec.constraint)), args, overwrite=latest is None)
+    return _learn(Agent.open(args.run), args, overwrite=latest is None)
 
 
 def evaluate(argv: list[str]) -> int:
     """Play episodes with a trained policy."""
     args = arguments.parse(arguments.Evaluate, argv, "evaluate")
-    look = {name: getattr(args, name) for name in ("camera", "show_lidar", "show_cost") if getattr(args, name)}
+    look = {name: getattr(args, name) for name in ("camera", "size", "show_lidar", "show_cost") if getattr(args, name)}
     if look and args.video is None:
         raise ValueError(f"{', '.join(look)}: is for films; add --video FILE.mp4")
     from statewise.agent import Agent
     from statewise.training.evaluate import EVAL_SEED
 
-    constraint = None
-    if args.run.is_dir():
-        constraint = _import_constraint(RunSpec.read(RunFolder.open(args.run).config_path).constraint)
-    agent = Agent.load(args.run, which=args.checkpoint, constraint=constraint)
+    agent = Agent.load(args.run, which=args.checkpoint)
     seed = EVAL_SEED if args.seed is None else args.seed
+    episodes = args.episodes if args.episodes is not None else 10 if args.video is None else 1
     if args.video is None:
-        figures = agent.evaluate(args.episodes, seed, deterministic=not args.sampled)
+        figures = agent.evaluate(episodes, seed, deterministic=not args.sampled)
     else:
         from statewise.report.film import VideoWriter
 
         with VideoWriter(args.video) as video:
             figures = agent.evaluate(
-                args.episodes,
+                episodes,
                 seed,
                 render_mode="rgb_array",
                 render_options=look,
                 on_step=video.add_frame,
                 deterministic=not args.sampled,
             )
-    print(json.dumps(figures) if args.json else f"{args.episodes} episodes: {_figures_line(figures)}")
+    print(json.dumps(figures) if args.json else f"{episodes} episodes: {_figures_line(figures)}")
     return OK
 
 
@@ -133,7 +136,7 @@ def _learn(agent: Agent, args: arguments.Reporting, *, overwrite: bool = False) 
     run = agent.run_path
     assert run is not None
     with ExitStack() as stack:
-        listeners = _listeners(args, run, RunSpec(agent.task, agent.config), stack)
+        listeners = _listeners(args, run, RunSpec(agent.task, agent.config, agent.policy.about.environment), stack)
         try:
             agent.learn(overwrite=overwrite, progress=_progress(args.quiet), listeners=listeners)
         except Interrupted as error:
@@ -225,19 +228,3 @@ def _print_table(rows: Mapping[str, str]) -> None:
     width = max(map(len, rows))
     for name, text in rows.items():
         print(f"{name:<{width}}  {text}")
-
-
-def _import_constraint(name: str | None) -> Callable[..., Any] | None:
-    """The function that "module:function" names."""
-    if name is None:
-        return None
-    module, _, path = name.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in path.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"constraint: {name!r} can't be imported ({error}); it must be module:function") from error
-    if not callable(found):
-        raise ValueError(f"constraint: {name!r} is no function; it must be module:function")
-    return found

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     Constraint = Callable[[Floats, Floats, Floats], float]
 
 
+_LARGEST = float(np.finfo(np.float32).max)
+"""Networks and replay hold float32, in which a larger number is infinite, and whatever follows from it NaN."""
+
+
 class CheckedStep(NamedTuple):
     """One step of one world; `constraint` is NaN where the environment gives none."""
 
@@ -44,10 +48,11 @@ class CheckedEnv:
         self._action_dtype = env.action_space.dtype
         self._steps = 0
 
-    def reset(self, seed: int | None) -> Floats:
+    def reset(self, seed: int | None, options: dict[str, Any] | None = None) -> Floats:
         """Start an episode; return its first observation [obs_dim]."""
         self._steps = 0
-        answer = self._call("reset()", self.env.reset, seed=seed)
+        given = {} if options is None else {"options": options}
+        answer = self._call("reset()", self.env.reset, seed=seed, **given)
         if not (isinstance(answer, tuple) and len(answer) == 2):
             self._fault("reset()", "did not return (obs, info)")
         self.obs = self._vector("observation", answer[0])
@@ -75,6 +80,16 @@ class CheckedEnv:
             terminated=self._flag("terminated", terminated),
             truncated=self._flag("truncated", truncated),
         )
+
+    def get_state(self) -> dict[str, NDArray[Any]]:
+        """What `get_state` of the environment within gives, as arrays."""
+        own: Any = self.env.unwrapped
+        return {name: np.array(value) for name, value in self._call("get_state()", own.get_state).items()}
+
+    def set_state(self, state: dict[str, NDArray[Any]]) -> None:
+        """Hand a state to `set_state` of the environment within."""
+        own: Any = self.env.unwrapped
+        self._call("set_state()", own.set_state, state)
 
     def _judge(self, given_cost: Any, info: Mapping[str, Any], action: Floats, next_obs: Floats) -> tuple[float, float]:
         """Cost and constraint of a step; the environment's own cost holds unless a constraint function was given."""
@@ -106,8 +121,9 @@ class CheckedEnv:
             self._fault(field, f"is not an array of numbers ({error})")
         if vector.shape != self.obs.shape:
             self._fault(field, f"has shape {vector.shape}, the observation space says {self.obs.shape}")
-        if not np.isfinite(vector).all():
-            self._fault(field, f"is not finite at {np.flatnonzero(~np.isfinite(vector)).tolist()}")
+        if not _fits(vector).all():
+            at = np.flatnonzero(~_fits(vector))
+            self._fault(field, f"is not finite at {at.tolist()}, as a float32: {vector[at[0]]:g}")
         return vector
 
     def _number(self, field: str, value: Any) -> float:
@@ -115,8 +131,8 @@ class CheckedEnv:
             number = float(np.asarray(value, np.float64).item())
         except (TypeError, ValueError, OverflowError):
             self._fault(field, f"is {value!r}, not a number")
-        if not np.isfinite(number):
-            self._fault(field, f"is {number}; it must be finite")
+        if not _fits(number):
+            self._fault(field, f"is {number}; it must be finite, as a float32")
         return number
 
     def _flag(self, field: str, value: Any) -> bool:
@@ -128,9 +144,14 @@ class CheckedEnv:
     def _call(self, field: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             message = f"world {self._world}, step {self._steps}: {field} raised {type(error).__name__}: {error}"
             raise EnvironmentFault(message) from error
 
     def _fault(self, field: str, problem: str) -> NoReturn:
         raise EnvironmentFault(f"world {self._world}, step {self._steps}: {field} {problem}")
+
+
+def _fits(value: Any) -> Any:
+    """Whether a number, or each of an array, is finite as a float32; NaN is not."""
+    return np.abs(value) <= _LARGEST

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from statewise.envs.fields import OBS_BOUND
-from statewise.envs.rendering import Camera
+from statewise.envs.rendering import DEFAULT_SIZE, Camera
 from statewise.envs.vector import Outcome, SafeVectorEnv, new_generator, pack_generators, unpack_generators
 from statewise.envs.velocity import VELOCITY_TASKS
 from statewise.envs.velocity_worlds import VelocityWorlds
@@ -28,8 +28,16 @@ def _spaces(worlds: VelocityWorlds) -> tuple[Box, Box]:
     return Box(-OBS_BOUND, OBS_BOUND, shape, np.float64), Box(low, high, dtype=np.float32)
 
 
+def _refuse_options(options: Mapping[str, Any] | None) -> None:
+    if options:
+        raise ValueError(f"options: {', '.join(map(str, options))} is unknown; the Velocity tasks take none at reset")
+
+
 class VelocityVectorEnv(SafeVectorEnv):
-    """N worlds of a Velocity task. `infos` also holds the task's own keys, each an array [N]."""
+    """N worlds of a Velocity task. `infos` also holds the task's own keys, each an array [N].
+
+    size: width and height of the frames, in pixels.
+    """
 
     def __init__(
         self,
@@ -39,6 +47,7 @@ class VelocityVectorEnv(SafeVectorEnv):
         threads: int = 1,
         max_episode_steps: int = 1000,
         render_mode: str | None = None,
+        size: tuple[int, int] = DEFAULT_SIZE,
     ) -> None:
         figures = VELOCITY_TASKS[task]
         self._worlds = VelocityWorlds(figures, num_envs, threads)
@@ -56,10 +65,10 @@ class VelocityVectorEnv(SafeVectorEnv):
             render_fps=round(1.0 / self._worlds.dt),
         )
         self._generators = [new_generator(None) for _ in range(num_envs)]
-        self._camera = Camera(self._worlds.model)
+        self._camera = Camera(self._worlds.model, size=size)
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
-        """World 0 from the tracking camera as one frame [480, 480, 3], or None without render_mode "rgb_array"."""
+        """World 0 from the tracking camera as one frame [height, width, 3], or None without render_mode "rgb_array"."""
         return (self._camera.picture(self._worlds.qpos(0)),) if self.render_mode == "rgb_array" else None
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -67,7 +76,10 @@ class VelocityVectorEnv(SafeVectorEnv):
         self._worlds.close()
         self._camera.close()
 
-    def _start_episodes(self, worlds: NDArray[np.intp], seeds: Sequence[int] | None) -> NDArray[np.float64]:
+    def _start_episodes(
+        self, worlds: NDArray[np.intp], seeds: Sequence[int] | None, options: Mapping[str, Any] | None
+    ) -> NDArray[np.float64]:
+        _refuse_options(options)
         if seeds is not None:
             self._generators = [new_generator(seed) for seed in seeds]
         for world in worlds:
@@ -96,17 +108,18 @@ class VelocityEnv(gymnasium.Env["NDArray[Any]", "NDArray[Any]"]):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012
 
-    def __init__(self, task: str, render_mode: str | None = None) -> None:
+    def __init__(self, task: str, render_mode: str | None = None, *, size: tuple[int, int] = DEFAULT_SIZE) -> None:
         self._worlds = VelocityWorlds(VELOCITY_TASKS[task], 1)
         self.observation_space, self.action_space = _spaces(self._worlds)
         self.render_mode = render_mode
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": round(1.0 / self._worlds.dt)}
-        self._camera = Camera(self._worlds.model)
+        self._camera = Camera(self._worlds.model, size=size)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float64], dict[str, Any]]:
         """Start an episode from `seed`, or go on with the generator. Returns the observation [obs_dim]."""
+        _refuse_options(options)
         super().reset(seed=seed, options=options)
         self._worlds.restart(0, self.np_random)
         return self._worlds.obs[0].copy(), {}
@@ -123,7 +136,7 @@ class VelocityEnv(gymnasium.Env["NDArray[Any]", "NDArray[Any]"]):
         return outcome.next_obs[0], float(outcome.reward[0]), terminated, truncated, info
 
     def render(self) -> NDArray[np.uint8] | None:
-        """A frame [480, 480, 3] from the tracking camera, or None without render_mode "rgb_array"."""
+        """A frame [height, width, 3] from the tracking camera, or None without render_mode "rgb_array"."""
         return self._camera.picture(self._worlds.qpos(0)) if self.render_mode == "rgb_array" else None
 
     def get_state(self) -> State:
