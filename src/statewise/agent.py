@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +20,7 @@ from statewise.errors import CheckpointError, RunError
 from statewise.identity import Identity
 from statewise.learner import Learner
 from statewise.methods import metric_columns
+from statewise.modules import import_allowed
 from statewise.policy import Policy, PolicyFacts
 from statewise.report.progress import Progress, Silent
 from statewise.runtime import capped_threads
@@ -93,12 +94,19 @@ class Agent:
 
     @classmethod
     def open(
-        cls, run: str | os.PathLike[str], env: Env | None = None, *, constraint: Constraint | str | None = None
+        cls,
+        run: str | os.PathLike[str],
+        env: Env | None = None,
+        *,
+        constraint: Constraint | str | None = None,
+        allow_modules: Iterable[str] = (),
     ) -> Self:
         """The agent of a run folder, wherever the run stands: `learn` begins it or goes on from its last checkpoint.
 
-        env and constraint as in `load`. RunError for a folder that isn't a run, or whose environment has to be passed.
+        env, constraint and allow_modules as in `load`. RunError for a folder that isn't a run, or whose environment has
+        to be passed.
         """
+        import_allowed(allow_modules)
         run = Path(run)
         spec = RunSpec.read(RunFolder.open(run).config_path)
         making = Making.again(spec.task, spec.environment, env, constraint, str(run))
@@ -118,13 +126,16 @@ class Agent:
         *,
         constraint: Constraint | str | None = None,
         which: str = "latest",
+        allow_modules: Iterable[str] = (),
     ) -> Self:
         """An agent from a run folder (`which`: "latest" or "best" checkpoint) or from one file.
 
         env and constraint are needed only where the run couldn't record them; without, the agent predicts, but `learn`,
-        `evaluate` and `film_strip` raise RunError, as they do where `env` isn't like the run's. Raises CheckpointError
-        for a damaged or missing checkpoint, RunError for a folder that isn't a run.
+        `evaluate` and `film_strip` raise RunError, as they do where `env` isn't like the run's. allow_modules: those
+        that the files may name, where method, task, constraint or wrappers come from outside; they are imported, and no
+        others. Raises CheckpointError for a damaged or missing checkpoint, RunError for a folder that isn't a run.
         """
+        import_allowed(allow_modules)
         path = Path(path)
         policy = Policy.read(_checkpoint_in(path, which) if path.is_dir() else path)
         recorded = policy.about.environment

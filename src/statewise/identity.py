@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from collections.abc import Mapping
@@ -46,7 +45,7 @@ class Identity:
         if content["made"] not in ("id", "spec", "function"):
             raise ValueError(f"environment: made is {content['made']!r}; it must be id, spec or function")
         for wrapper in content["wrappers"]:
-            if not isinstance(wrapper, dict) or wrapper.keys() != {"entry_point", "kwargs"}:
+            if not (isinstance(wrapper, dict) and {name: type(value) for name, value in wrapper.items()} == _WRAPPER):
                 raise ValueError(f"environment: wrappers has {wrapper!r}; it must be a table of entry_point and kwargs")
         return cls(**{**content, "wrappers": tuple(content["wrappers"])})
 
@@ -79,6 +78,7 @@ class Identity:
                 raise RunError(f"env: its {name} is {theirs}, but that of {run} was {ours}; pass the run's own")
 
 
+_WRAPPER = {"entry_point": str, "kwargs": dict}
 _KINDS: dict[str, Any] = {
     "made": str,
     "kwargs": dict,
@@ -108,18 +108,3 @@ def import_name(function: Any) -> str | None:
     for part in name.split("."):
         found = getattr(found, part, None)
     return f"{module}:{name}" if found is function else None
-
-
-def import_function(field_name: str, name: str) -> Any:
-    """The function or class that "module:name" names; ValueError where there is none."""
-    module, _, path = name.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in path.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
-        message = f"{field_name}: {name!r} can't be imported ({error}); it must be module:function"
-        raise ValueError(message) from error
-    if not callable(found):
-        raise ValueError(f"{field_name}: {name!r} is no function; it must be module:function")
-    return found

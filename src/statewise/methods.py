@@ -23,6 +23,7 @@ from statewise.config import (
     SacConfig,
 )
 from statewise.core.columns import EVALUATION, LEARNING, Column
+from statewise.modules import import_module_of, require_imported
 
 if TYPE_CHECKING:
     from statewise.onpolicy.improvement import Improvement
@@ -147,19 +148,24 @@ register(
 def find_method(name: str) -> Method:
     """The method of that name, or of "module:name", whose module is imported first and registers it.
 
-    ValueError naming the known ones, or why the module can't be imported.
+    A name that stands in a file goes through `method_in_file`. ValueError naming the known ones, or why the module
+    can't be imported.
     """
-    module, _, name = name.rpartition(":")
-    if module:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise ValueError(f"method: {module} of '{module}:{name}' can't be imported ({error})") from error
+    import_module_of(name, "method")
+    name = name.rpartition(":")[2]
     if name not in METHODS:
         near = difflib.get_close_matches(name, METHODS, n=1)
         hint = f"did you mean {near[0]!r}? Known" if near else "known"
         raise ValueError(f"method: {name!r} is unknown; {hint} are {', '.join(METHODS)}")
     return METHODS[name]
+
+
+def method_in_file(name: str) -> Method:
+    """As `find_method`, for a name that a file gives: its module must be imported already. ValueError otherwise."""
+    if not isinstance(name, str):
+        raise ValueError(f"method: {name!r} is not allowed; it must be a name")
+    require_imported(name, "method")
+    return find_method(name)
 
 
 def full_name(name: str) -> str:

@@ -7,7 +7,7 @@ Nothing of training or of environments is needed to read one, to act with it, or
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -22,7 +22,8 @@ from statewise.core.types import Dims, TaskFacts
 from statewise.errors import CheckpointError
 from statewise.families import build_core
 from statewise.identity import Identity
-from statewise.methods import find_method, full_name
+from statewise.methods import full_name, method_in_file
+from statewise.modules import import_allowed
 from statewise.storage import checkpoint
 from statewise.storage.checkpoint import prefixed, unprefixed
 
@@ -62,7 +63,7 @@ class PolicyFacts:
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> PolicyFacts:
         """The inverse of `metadata`; KeyError, TypeError or ValueError for what isn't one."""
-        config = find_method(metadata["method"]).config.from_dict(metadata["config"])
+        config = method_in_file(metadata["method"]).config.from_dict(metadata["config"])
         low, high = (np.array(metadata[name], np.float32) for name in ("action_low", "action_high"))
         dims = Dims(int(metadata["obs_dim"]), len(low))
         proximity = tuple(int(entry) for entry in metadata["proximity"])
@@ -96,17 +97,19 @@ class Policy:
         self._calls = 0
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> Self:
+    def read(cls, path: str | os.PathLike[str], *, allow_modules: Iterable[str] = ()) -> Self:
         """The policy in a file that `write` wrote, or in a checkpoint.
 
-        Raises CheckpointError for a file that is missing, damaged or of another version.
+        allow_modules: those that the file may name, where its method comes from outside the package; they are imported.
+        Raises CheckpointError for a file that is missing, damaged or of another version, or that names another module.
         """
+        import_allowed(allow_modules)
         path = Path(path)
         arrays, metadata = checkpoint.load(path)
         try:
             policy = cls(PolicyFacts.from_metadata(metadata))
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{path}: isn't a checkpoint of this version of Statewise: {error}") from error
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise CheckpointError(f"{path}: can't be used by this version of Statewise: {error}") from error
         try:
             policy.acting.load(unprefixed(PREFIX, arrays))
         except CheckpointError as error:

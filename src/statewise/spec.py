@@ -13,7 +13,7 @@ from statewise import __version__
 from statewise.config import DEFAULT_PRESET, RunConfig, preset_fields
 from statewise.errors import RunError
 from statewise.identity import Identity
-from statewise.methods import find_method, full_name
+from statewise.methods import find_method, full_name, method_in_file
 
 
 def make_config(method: str, preset: str = DEFAULT_PRESET, **fields: Any) -> RunConfig:
@@ -63,7 +63,10 @@ class RunSpec:
 
     @classmethod
     def read(cls, path: Path) -> RunSpec:
-        """The spec in a config.json; RunError where it is damaged or holds an unknown key or a bad value."""
+        """The spec in a config.json; RunError where it is damaged or holds an unknown key or a bad value.
+
+        A method from outside the package is found where its module is imported already.
+        """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             keys = {"statewise", "method", "task", "environment", "config"}
@@ -71,9 +74,11 @@ class RunSpec:
                 raise ValueError(f"its keys must be {', '.join(sorted(keys))}")
             if not isinstance(content["task"], str) or not isinstance(content["config"], dict):
                 raise ValueError("task must be a name and config a table of fields")
-            config = find_method(content["method"]).config.from_dict(content["config"])
+            if not isinstance(content.get("constraint"), str | None):
+                raise ValueError("constraint must be module:function or null")
+            config = method_in_file(content["method"]).config.from_dict(content["config"])
             return cls(content["task"], config, _environment(content))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise RunError(f"{path}: can't be used: {error}") from error
 
 

@@ -15,6 +15,7 @@ from support.toys import ExactPoint
 from statewise import Agent
 from statewise.cli import main
 from statewise.config import SacConfig
+from statewise.errors import RunError
 from statewise.methods import METHODS, build_method, find_method
 from statewise.sac.mechanism import ActorTerms
 from statewise.spec import RunSpec, make_config
@@ -54,9 +55,10 @@ def test_a_run_says_where_its_method_is_from_and_another_process_finds_it(tmp_pa
     # What another process knows: nothing but the folder.
     sys.modules.pop(MODULE)
     METHODS.pop("sac-penalty")
-    spec = RunSpec.read(RunFolder.open(run).config_path)
-    assert spec.config.to_dict()["stiffness"] == 20.0
-    loaded = Agent.load(run, ExactPoint)
+    with pytest.raises(RunError, match=f"--allow-module {MODULE}"):
+        RunSpec.read(RunFolder.open(run).config_path)
+    loaded = Agent.load(run, ExactPoint, allow_modules=(MODULE,))
+    assert RunSpec.read(RunFolder.open(run).config_path).config.to_dict()["stiffness"] == 20.0
     obs = np.random.default_rng(0).normal(size=(5, 2))
     np.testing.assert_array_equal(loaded.predict(obs), agent.predict(obs))
     loaded.learn(160)
@@ -71,7 +73,7 @@ def test_its_fields_are_flags(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_module_that_is_not_there_is_named() -> None:
-    with pytest.raises(ValueError, match="method: nowhere of 'nowhere:sac-x' can't be imported"):
+    with pytest.raises(ValueError, match="method: module 'nowhere' of 'nowhere:sac-x' can't be imported"):
         find_method("nowhere:sac-x")
     with pytest.raises(ValueError, match="method: 'sac-x' is unknown"):
         find_method(f"{MODULE}:sac-x")

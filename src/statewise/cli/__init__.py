@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from statewise import __version__
-from statewise.cli.status import BAD_INPUT, INTERRUPTED, OK, Stopped
+from statewise.cli.status import BAD_INPUT, OK, TRACEBACK_VARIABLE, HelpShown, verdict
+from statewise.cli.streams import lasting_streams, unwritten
 
 COMMANDS = {
     "train": ("METHOD TASK", "train a method on a task"),
@@ -25,19 +27,24 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; argv defaults to the process's arguments.
 
-    0: done; 2: bad input; 3: training diverged or the environment failed; 130: interrupted.
+    0: done; 2: bad input; 3: training diverged, or the environment or some code failed; 130: interrupted. No exception
+    leaves it; with STATEWISE_TRACEBACK set, its traceback comes before the sentence.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        return _run(arguments)
-    except Stopped as error:
-        return _complain(str(error), error.status)
-    except ValueError as error:
-        return _complain(str(error), BAD_INPUT)
-    except SystemExit:
-        return OK  # tyro leaves in this way after --help
-    except KeyboardInterrupt:
-        return _complain("interrupted", INTERRUPTED)
+    with lasting_streams() as (out, _):
+        try:
+            status = _run(arguments)
+        except HelpShown:
+            status = OK
+        except BaseException as error:
+            if os.environ.get(TRACEBACK_VARIABLE):
+                traceback.print_exc()
+            status = _complain(*verdict(error))
+        out.flush()
+        lost = unwritten(out)
+        if lost is not None and status == OK:
+            status = _complain(BAD_INPUT, f"standard output: {lost.strerror}")
+    return status
 
 
 def _run(arguments: list[str]) -> int:
@@ -52,15 +59,12 @@ def _run(arguments: list[str]) -> int:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {near[0]!r}? Known" if near else "known"
         raise ValueError(f"command: {name!r} is unknown; {hint} are {', '.join(COMMANDS)}")
-    # Modules of one's own, named in a task or a constraint, are looked for in the working folder too.
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
     from statewise.cli import commands
 
     return getattr(commands, name)(arguments[1:])
 
 
-def _complain(message: str, status: int) -> int:
+def _complain(status: int, message: str) -> int:
     print(f"statewise: {' '.join(message.split())}", file=sys.stderr)
     return status
 

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import tyro
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
+from statewise.cli.named import look_in_working_folder
+from statewise.cli.status import HelpShown
 from statewise.config import DEFAULT_PRESET, Preset, RunConfig, preset_fields
 from statewise.methods import METHODS, find_method
 
@@ -24,6 +26,14 @@ ConfigT = TypeVar("ConfigT", bound=RunConfig)
 
 MethodName = Annotated[Positional[str], arg(metavar="METHOD")]
 RunPath = Annotated[Positional[Path], arg(metavar="RUN")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trusting:
+    """What a run's files may do."""
+
+    allow_module: UseAppendAction[Annotated[tuple[str, ...], arg(metavar="MODULE")]] = ()
+    """Import this module, which the run's files name, as a method or task of one's own needs; may be repeated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +79,7 @@ class Train(TrainOptions, Generic[ConfigT]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resume(Reporting):
+class Resume(Reporting, Trusting):
     """Go on with a run from its last checkpoint."""
 
     run: RunPath
@@ -77,7 +87,7 @@ class Resume(Reporting):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate:
+class Evaluate(Trusting):
     """Play episodes with a trained policy, on raw reward and raw cost."""
 
     run: RunPath
@@ -105,7 +115,7 @@ class Evaluate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plot:
+class Plot(Trusting):
     """Draw one run, or compare several by method and by what else sets them apart."""
 
     runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN...")]
@@ -130,7 +140,7 @@ class Nothing:
 
 
 def parse(kind: type[T], argv: list[str], command: str, default: T | None = None) -> T:
-    """Read a command's arguments; ValueError in one sentence where they don't fit, SystemExit(0) after --help."""
+    """Read a command's arguments; ValueError in one sentence where they don't fit, HelpShown after --help."""
     said = io.StringIO()
     options: dict[str, Any] = {} if default is None else {"default": default}
     try:
@@ -140,7 +150,7 @@ def parse(kind: type[T], argv: list[str], command: str, default: T | None = None
             )
     except SystemExit as stop:
         if not stop.code:
-            raise
+            raise HelpShown from None
         raise ValueError(f"{_first_sentence(said.getvalue())} (statewise {command} --help)") from None
     if unknown:
         raise ValueError(_unknown(unknown[0], list(_names(parsed)), command))
@@ -166,6 +176,7 @@ def parse_train(argv: list[str]) -> Train[Any]:
         if {"-h", "--help"} & set(argv):
             parse(TrainOptions, ["--help"], "train")
         raise ValueError(f"method: name it first, as in train METHOD TASK; known are {', '.join(METHODS)}")
+    look_in_working_folder(argv[0])
     config = find_method(argv[0]).config
     config = config.from_dict(preset_fields(_preset(argv), config))
     default = Train(method=tyro.MISSING, task=tyro.MISSING, config=config)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from statewise.cli import arguments
+from statewise.cli import arguments, named
 from statewise.cli.status import FAULT, INTERRUPTED, OK, Stopped
 from statewise.errors import DivergenceError, EnvironmentFault
-from statewise.methods import METHODS
+from statewise.methods import METHODS, full_name
 from statewise.spec import RunSpec, make_config
 from statewise.storage.checkpoint import CheckpointStore
 from statewise.storage.run_folder import RunFolder
@@ -29,6 +30,7 @@ def train(argv: list[str]) -> int:
     args = arguments.parse_train(argv)
     from statewise.agent import Agent
 
+    named.look_in_working_folder(args.task, args.constraint)
     agent = Agent.from_config(
         args.config,
         args.task,
@@ -45,6 +47,7 @@ def resume(argv: list[str]) -> int:
     from statewise.agent import Agent
 
     args = arguments.parse(arguments.Resume, argv, "resume")
+    named.allow(args.allow_module)
     run = RunFolder.open(args.run)
     spec = RunSpec.read(run.config_path)
     latest = CheckpointStore(run.checkpoints, keep=1).latest()
@@ -61,6 +64,7 @@ def resume(argv: list[str]) -> int:
 def evaluate(argv: list[str]) -> int:
     """Play episodes with a trained policy."""
     args = arguments.parse(arguments.Evaluate, argv, "evaluate")
+    named.allow(args.allow_module)
     look = {name: getattr(args, name) for name in ("camera", "size", "show_lidar", "show_cost") if getattr(args, name)}
     if look and args.video is None:
         raise ValueError(f"{', '.join(look)}: is for films; add --video FILE.mp4")
@@ -91,6 +95,7 @@ def evaluate(argv: list[str]) -> int:
 def plot(argv: list[str]) -> int:
     """Draw one run, or compare several."""
     args = arguments.parse(arguments.Plot, argv, "plot")
+    named.allow(args.allow_module)
     if not args.runs:
         raise ValueError("runs: name at least one run folder, as in statewise plot RUN")
     from statewise.report.pictures import compare_picture, run_picture
@@ -121,6 +126,7 @@ def tasks(argv: list[str]) -> int:
 def config(argv: list[str]) -> int:
     """Print a method's configuration."""
     args = arguments.parse(arguments.Config, argv, "config")
+    named.look_in_working_folder(args.method)
     settings = make_config(args.method, args.preset)
     print(json.dumps({"method": settings.method, **settings.to_dict()}, indent=2))
     return OK
@@ -140,11 +146,21 @@ def _learn(agent: Agent, args: arguments.Reporting, *, overwrite: bool = False) 
         try:
             agent.learn(overwrite=overwrite, progress=_progress(args.quiet), listeners=listeners)
         except Interrupted as error:
-            raise Stopped(INTERRUPTED, f"{error}: statewise resume {run}") from error
+            raise Stopped(INTERRUPTED, f"{error}: {_resume_line(run)}") from error
         except (DivergenceError, EnvironmentFault) as error:
             raise Stopped(FAULT, f"{error}; {_last_checkpoint(run)}") from error
     _conclude(run, agent)
     return OK
+
+
+def _resume_line(run: Path) -> str:
+    """The command that goes on with a run, in another process too."""
+    spec = RunSpec.read(RunFolder(run).config_path)
+    wrappers = spec.environment.wrappers if spec.environment else ()
+    own = (wrapper["entry_point"] for wrapper in wrappers if not wrapper["entry_point"].startswith("gymnasium."))
+    names = (full_name(spec.config.method), spec.task, spec.constraint or "", *own)
+    modules = dict.fromkeys(name.rpartition(":")[0] for name in names if ":" in name)
+    return shlex.join(["statewise", "resume", str(run), *(part for m in modules for part in ("--allow-module", m))])
 
 
 def _progress(quiet: bool) -> Progress | None:

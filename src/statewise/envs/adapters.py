@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -96,14 +98,22 @@ class GymnasiumVector(SafeVectorEnv):
         return super().set_state(state)
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
-        """What world 0 renders, or None without a render_mode."""
-        return None if self.render_mode is None else (np.asarray(self._worlds[0].env.render()),)
+        """What world 0 renders, or None without a render_mode; RuntimeError where nothing can be drawn."""
+        if self.render_mode is None:
+            return None
+        if "mujoco" in sys.modules:
+            from statewise.envs.rendering import choose_backend
+
+            choose_backend()
+        return (self._worlds[0].render(),)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close every environment, which another vector may then step."""
         for world in self._worlds:
-            world.env.close()
             _OWNERS.pop(id(world.env.unwrapped), None)
+        with ExitStack() as stack:
+            for world in self._worlds:
+                stack.callback(world.close)
 
     def _start_episodes(
         self, worlds: NDArray[np.intp], seeds: Sequence[int] | None, options: Mapping[str, Any] | None
@@ -139,8 +149,8 @@ class GymnasiumVector(SafeVectorEnv):
         self._seeds, self._episodes = state["seeds"].copy(), state["episodes"].copy()
         for i, world in enumerate(self._worlds):
             prefix = f"world{i}/"
-            world.set_state({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-            world.obs = state["obs"][i].copy()
+            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            world.set_state(own, state["obs"][i].copy())
         return state["obs"].copy()
 
 

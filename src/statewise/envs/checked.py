@@ -82,14 +82,27 @@ class CheckedEnv:
         )
 
     def get_state(self) -> dict[str, NDArray[Any]]:
-        """What `get_state` of the environment within gives, as arrays."""
+        """The state that the environment itself gives, as arrays."""
         own: Any = self.env.unwrapped
-        return {name: np.array(value) for name, value in self._call("get_state()", own.get_state).items()}
+        return self._call("get_state()", lambda: {name: np.array(value) for name, value in own.get_state().items()})
 
-    def set_state(self, state: dict[str, NDArray[Any]]) -> None:
-        """Hand a state to `set_state` of the environment within."""
+    def set_state(self, state: Mapping[str, NDArray[Any]], obs: Floats) -> None:
+        """Put the environment where it was when it gave `state` and observed `obs`."""
         own: Any = self.env.unwrapped
-        self._call("set_state()", own.set_state, state)
+        self._call("set_state()", own.set_state, dict(state))
+        self.obs = obs
+
+    def render(self) -> NDArray[Any]:
+        """What the environment draws; RuntimeError where it can't."""
+        try:
+            return np.asarray(self.env.render())
+        except (Exception, SystemExit) as error:
+            hint = "; set MUJOCO_GL=egl where there is no display" if type(error).__name__ == "FatalError" else ""
+            raise RuntimeError(f"render() raised {type(error).__name__}: {error}{hint}") from error
+
+    def close(self) -> None:
+        """Close the environment."""
+        self._call("close()", self.env.close)
 
     def _judge(self, given_cost: Any, info: Mapping[str, Any], action: Floats, next_obs: Floats) -> tuple[float, float]:
         """Cost and constraint of a step; the environment's own cost holds unless a constraint function was given."""

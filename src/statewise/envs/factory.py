@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +14,7 @@ from statewise.envs.identify import identify, identify_id, make_env, make_spec, 
 from statewise.envs.navigation.registry import NAVIGATION_TASKS
 from statewise.envs.registration import TASKS, register_environments
 from statewise.envs.vector import require_positive
+from statewise.modules import import_module_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -151,12 +151,8 @@ def _native(name: str, num_envs: int, threads: int, options: Mapping[str, Any]) 
 
 def known_id(env_id: str) -> str:
     """The id as it stands in Gymnasium's registry, after importing the module in front of it."""
-    module, _, name = env_id.rpartition(":")
-    if module:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise ValueError(f"env is {env_id!r}, but module {module!r} cannot be imported: {error}") from error
+    import_module_of(env_id, "env")
+    name = env_id.rpartition(":")[2]
     register_environments()
     if name not in gymnasium.registry:
         close = difflib.get_close_matches(name, gymnasium.registry, n=3) or list(TASKS)
@@ -177,7 +173,7 @@ def recorded_env(task: str, identity: Identity) -> str | EnvSpec:
 def _build(function: Callable[[], AnyEnv]) -> AnyEnv:
     try:
         env = function()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"the environment could not be built: {type(error).__name__}: {error}") from error
     if not isinstance(env, gymnasium.Env):
         raise ValueError(f"the function returned {env!r}; it must return a gymnasium.Env")

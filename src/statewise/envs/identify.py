@@ -10,8 +10,9 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
 
-from statewise.envs.wrappers import time_limit
-from statewise.identity import Identity, import_function, import_name, written
+from statewise.envs.wrappers import ONLY_WATCH, time_limit
+from statewise.identity import Identity, import_name, written
+from statewise.modules import find_function, import_module_of, require_imported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,8 +84,13 @@ def make_spec(name: str, identity: Identity) -> EnvSpec:
     spec.max_episode_steps = identity.max_episode_steps
     for wrapper in identity.wrappers:
         entry_point = str(wrapper["entry_point"])
-        import_function("wrappers", entry_point)
-        spec.additional_wrappers += (WrapperSpec(entry_point.rpartition(":")[2], entry_point, wrapper["kwargs"]),)
+        if entry_point.startswith("gymnasium.wrappers."):
+            import_module_of(entry_point, "wrappers")
+        require_imported(entry_point, "wrappers")
+        kind = find_function(entry_point, "wrappers")
+        if not (isinstance(kind, type) and issubclass(kind, gymnasium.Wrapper)) or kind in ONLY_WATCH:
+            raise ValueError(f"wrappers: {entry_point!r} is not allowed; it must be a gymnasium.Wrapper that acts")
+        spec.additional_wrappers += (WrapperSpec(kind.__name__, entry_point, wrapper["kwargs"]),)
     return spec
 
 
@@ -122,7 +128,9 @@ def _recipe(env: AnyEnv) -> tuple[dict[str, Any], tuple[Mapping[str, Any], ...],
         if name != "render_mode" and not (name in registered and _same(registered[name], value))
     }
     reasons = [written(name, value) for name, value in kwargs.items()]
-    wrappers = [_wrapper(wrapper, reasons) for wrapper in spec.additional_wrappers]
+    watching = {f"{kind.__module__}:{kind.__name__}" for kind in ONLY_WATCH}
+    acting = [wrapper for wrapper in spec.additional_wrappers if wrapper.entry_point not in watching]
+    wrappers = [_wrapper(wrapper, reasons) for wrapper in acting]
     return kwargs, tuple(wrappers), ", ".join(reason for reason in reasons if reason)
 
 

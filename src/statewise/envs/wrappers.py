@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _STATELESS = (TimeLimit, OrderEnforcing, PassiveEnvChecker)
 """The counter of a TimeLimit needs no saving: the vector's own, which is saved, never lets it run out first."""
-_ONLY_WATCH = (*_STATELESS, RecordEpisodeStatistics, RecordVideo, HumanRendering, RenderCollection)
+ONLY_WATCH = (*_STATELESS, RecordEpisodeStatistics, RecordVideo, HumanRendering, RenderCollection)
 
 AnyEnv = gymnasium.Env[Any, Any]
 
@@ -36,7 +36,7 @@ def worn(env: AnyEnv) -> Iterator[gymnasium.Wrapper[Any, Any, Any, Any]]:
 
 def names_of_wrappers(env: AnyEnv) -> list[str]:
     """Classes of the wrappers that change what is seen or done, the innermost first; time limits are the horizon's."""
-    kinds = [type(wrapper) for wrapper in worn(env) if type(wrapper) not in _ONLY_WATCH]
+    kinds = [type(wrapper) for wrapper in worn(env) if type(wrapper) not in ONLY_WATCH]
     return [f"{kind.__module__}:{kind.__qualname__}" for kind in reversed(kinds)]
 
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from statewise.envs import SafeVectorEnv, make_vector
 from statewise.envs.factory import recorded_env, repeatable_spec
 from statewise.errors import RunError
-from statewise.identity import Identity, import_function
+from statewise.identity import Identity
+from statewise.modules import find_function, import_module_of, require_imported
 
 Constraint = Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], float]
 """h(obs, action, next_obs), safe iff <= 0."""
@@ -69,9 +70,7 @@ class Making:
     def vector(self, num_envs: int, **options: Any) -> SafeVectorEnv:
         """So many of them; options as in `make_vector`. RunError or ValueError where they can't be made."""
         self.require_known()
-        recorded = None if self.recorded is None else self.recorded.constraint
-        name = recorded if self.constraint is None else self.constraint
-        constraint = import_function("constraint", name) if isinstance(name, str) else name
+        name, constraint = self._constraint()
         if self.env is None:
             env = self._from_record(num_envs, constraint, options)
         else:
@@ -79,7 +78,7 @@ class Making:
             env = make_vector(
                 self.env, num_envs, env_kwargs=kwargs, max_episode_steps=horizon, constraint=constraint, **options
             )
-        if isinstance(name, str):
+        if name is not None:
             env.identity = env.identity.with_constraint(name)
         return env
 
@@ -87,11 +86,26 @@ class Making:
         """One of them, or two where a function might give the same one twice."""
         return self.vector(1 if self.env is None or isinstance(self.env, str | EnvSpec) else 2)
 
+    def _constraint(self) -> tuple[str | None, Constraint | None]:
+        """The constraint function, and its "module:function" if it has one; a file's name imports nothing."""
+        if self.constraint is None:
+            name = None if self.recorded is None else self.recorded.constraint
+            if name is None:
+                return None, None
+            require_imported(name, "constraint")
+        elif isinstance(self.constraint, str):
+            name = self.constraint
+            import_module_of(name, "constraint")
+        else:
+            return None, self.constraint
+        return name, find_function(name, "constraint")
+
     def _from_record(self, num_envs: int, constraint: Constraint | None, options: Mapping[str, Any]) -> SafeVectorEnv:
         recorded = self.recorded or Identity()
         if not recorded.looks:
             told = f"{self.run} is of before environments were recorded: taken to be {self.task} as its id makes it"
             warnings.warn(told, stacklevel=4)
+        require_imported(self.task, "task")
         by_id = recorded.made == "id"
         return make_vector(
             recorded_env(self.task, recorded),

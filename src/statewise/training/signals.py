@@ -16,17 +16,23 @@ class Interrupted(KeyboardInterrupt):
     """
 
 
+_STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
 @contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turn SIGINT and SIGTERM into a flag, to be read at block borders; a second one acts as ever.
+    """Turn SIGINT, SIGTERM and SIGHUP into a flag, to be read at block borders; a second one acts as ever.
 
-    Outside of the main thread, where signals can't be handled, the flag is never raised.
+    One that the process ignores stays ignored, as SIGHUP does under `nohup`. Outside of the main thread, where signals
+    can't be handled, the flag is never raised.
     """
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield requested.is_set
         return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in _STOPPING}
+    # None stands for a handler that isn't Python's, and couldn't be put back.
+    previous = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
 
     def request(number: int, frame: Any) -> None:
         del frame

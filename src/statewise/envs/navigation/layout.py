@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from statewise.errors import EnvironmentFault
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -24,7 +26,7 @@ _EXHAUSTED, _FAILED = -1, -2
 _FIRST_BLOCK, _CROWDED_BLOCK = 256, 32_768
 
 
-class LayoutError(RuntimeError):
+class LayoutError(EnvironmentFault):
     """No layout, or no place for a goal, was found within the tries that the original allows."""
 
 
