@@ -232,9 +232,7 @@ class Agent:
         self._owns_run = True
         unrecorded = {} if spec.environment is None else spec.environment.unrecorded
         for name, reason in unrecorded.items():
-            told = (
-                f"config.json can't hold {name} ({reason}): whoever resumes, evaluates or loads this run has to pass it"
-            )
+            told = f"config.json can't hold {name} ({reason}): pass it to resume, evaluate or load this run"
             (progress or Silent()).say(told)
         return run
 

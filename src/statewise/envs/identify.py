@@ -43,7 +43,7 @@ def identify(
     spec = spec_of(worlds[0])
     if not reason and spec is not None:
         reason = ", ".join(f"{name}, which was set afterwards" for name in settings_beside_spec(worlds, spec))
-    if any(recipe != recipes[0] for recipe in recipes):
+    if not reason and any(recipe != recipes[0] for recipe in recipes):
         reason = "a function that makes different ones"
     if reason:
         return _completed(Identity(made="function"), reason, vector, constraint)
