@@ -81,5 +81,5 @@ def test_the_size_of_a_picture_can_be_chosen(monkeypatch):
 
 @pytest.mark.parametrize("size", [(0, 480), (480,), (480.5, 480), (5000, 480), "big", None])
 def test_a_size_that_no_picture_has_is_refused(size):
-    with pytest.raises(ValueError, match="size is .*; it must be a width and a height of 1 to 4096 pixels"):
+    with pytest.raises(ValueError, match=r"size is .*; it must be a width and a height of 1 to 4096 pixels"):
         make_vector(TASK, 1, render_mode="rgb_array", render_options={"size": size})

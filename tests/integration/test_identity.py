@@ -105,13 +105,13 @@ def test_the_command_line_goes_on_in_the_environment_of_the_run(
 def test_an_environment_that_is_not_the_runs_is_refused(half: Agent) -> None:
     run = folder_of(half)
     for env, said in (
-        (lambda: light(), "wrappers is"),
+        (lambda: Dear(Dear(light(), 0.5), 0.5), "wrappers is"),
         (lambda: TimeLimit(Dear(light(), 0.5), 50), "max_episode_steps is 50, but that of .* was 200"),
         (Point, "observations is 2 in"),
     ):
         with pytest.raises(RunError, match=f"env: its {said}"):
             Agent.load(run, env).evaluate(1)
-    with pytest.raises(RunError, match="env: its kwargs is {'g': 9.0}, but that of .* was {'g': 0.1}"):
+    with pytest.raises(RunError, match=r"env: its kwargs is {'g': 9.0}, but that of .* was {'g': 0.1}"):
         Agent.load(run, lambda: Dear(gymnasium.make("Pendulum-v1", g=9.0), 0.5)).learn()
 
 
@@ -121,7 +121,7 @@ def test_a_config_that_was_edited_is_refused(half: Agent, tmp_path: Path) -> Non
     run = Path(shutil.copytree(folder_of(half), tmp_path / "run"))
     text = (run / "config.json").read_text()
     (run / "config.json").write_text(text.replace('"g": 0.1', '"g": 9.8'))
-    with pytest.raises(RunError, match="config.json says that kwargs is {'g': 9.8}, its checkpoint {'g': 0.1}"):
+    with pytest.raises(RunError, match=r"config.json says that kwargs is {'g': 9.8}, its checkpoint {'g': 0.1}"):
         Agent.load(run)
 
 
@@ -136,9 +136,9 @@ def test_a_plain_class_is_said_at_training_and_asked_for_afterwards(
     agent.learn(32, progress=heard)
     run = folder_of(agent)
     assert heard.said == [
-        "config.json can't hold env (a function made it): to resume, evaluate or load this run it has to be passed",
-        "config.json can't hold constraint (a function without a name to import it by): to resume, evaluate or load this"
-        " run it has to be passed",
+        "config.json can't hold env (a function made it): pass it to resume, evaluate or load this run",
+        "config.json can't hold constraint (a function without a name to import it by): pass it to resume, evaluate or"
+        " load this run",
     ]
     for command in ("resume", "evaluate"):
         assert main([command, str(run)]) == 2
@@ -147,7 +147,7 @@ def test_a_plain_class_is_said_at_training_and_asked_for_afterwards(
     assert loaded.predict(np.zeros(2)).shape == (1,)  # which needs no environment
     with pytest.raises(RunError, match=r"env: .*pass it in Python, as in Agent.load\(.*, env=…\)"):
         loaded.evaluate(1)
-    with pytest.raises(RunError, match="constraint: .*couldn't record its own"):
+    with pytest.raises(RunError, match=r"constraint: .*couldn't record its own"):
         Agent.load(run, Point).evaluate(1)
     assert Agent.load(run, Point, constraint=beyond_one).evaluate(1)["length"] == 20
 
@@ -178,7 +178,7 @@ def softened() -> Any:
 def test_attributes_that_were_set_afterwards_are_not_lost_in_silence() -> None:
     env = make_vector(softened, 2, constraint=beyond_one)
     assert env.identity.unrecorded == {"env": "max_torque, which was set afterwards"}
-    with pytest.raises(ValueError, match="max_torque of Pendulum-v1 isn't as gymnasium.make sets it"):
+    with pytest.raises(ValueError, match=r"max_torque of Pendulum-v1 isn't as gymnasium.make sets it"):
         Agent("sac", softened(), constraint=beyond_one, hidden=(8, 8))
     used = light()
     used.reset(seed=1)
@@ -305,5 +305,5 @@ def test_an_environment_that_no_run_writes_is_refused(change: dict[str, Any], tm
 def test_a_file_names_no_wrapper_that_does_something_else(entry_point: str) -> None:
     wrappers = ({"entry_point": entry_point, "kwargs": {}},)
     identity = Identity(made="spec", wrappers=wrappers, looks={"wrappers": []})
-    with pytest.raises(ValueError, match="must be a gymnasium.Wrapper that acts"):
+    with pytest.raises(ValueError, match=r"must be a gymnasium.Wrapper that acts"):
         Making.again("Pendulum-v1", identity, None, None, "RUN").vector(1)
