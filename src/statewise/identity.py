@@ -75,7 +75,7 @@ class Identity:
             pairs |= {name: (getattr(self, name), getattr(other, name)) for name in names}
         for name, (ours, theirs) in pairs.items():
             if ours != theirs:
-                raise RunError(f"env: its {name} is {theirs}, but that of {run} was {ours}; pass the run's own")
+                raise RunError(f"env: {name}: {theirs} here, but {ours} in {run}; pass the run's own")
 
 
 _WRAPPER = {"entry_point": str, "kwargs": dict}

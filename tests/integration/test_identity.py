@@ -105,13 +105,13 @@ def test_the_command_line_goes_on_in_the_environment_of_the_run(
 def test_an_environment_that_is_not_the_runs_is_refused(half: Agent) -> None:
     run = folder_of(half)
     for env, said in (
-        (lambda: Dear(Dear(light(), 0.5), 0.5), "wrappers is"),
-        (lambda: TimeLimit(Dear(light(), 0.5), 50), "max_episode_steps is 50, but that of .* was 200"),
-        (Point, "observations is 2 in"),
+        (lambda: Dear(Dear(light(), 0.5), 0.5), "wrappers: "),
+        (lambda: TimeLimit(Dear(light(), 0.5), 50), "max_episode_steps: 50 here, but 200 in "),
+        (Point, r"actions: 1 in \[-1, 1\]"),
     ):
-        with pytest.raises(RunError, match=f"env: its {said}"):
+        with pytest.raises(RunError, match=f"env: {said}"):
             Agent.load(run, env).evaluate(1)
-    with pytest.raises(RunError, match=r"env: its kwargs is {'g': 9.0}, but that of .* was {'g': 0.1}"):
+    with pytest.raises(RunError, match=r"env: kwargs: {'g': 9.0} here, but {'g': 0.1} in "):
         Agent.load(run, lambda: Dear(gymnasium.make("Pendulum-v1", g=9.0), 0.5)).learn()
 
 
@@ -142,12 +142,14 @@ def test_a_plain_class_is_said_at_training_and_asked_for_afterwards(
     ]
     for command in ("resume", "evaluate"):
         assert main([command, str(run)]) == 2
-        assert "couldn't record its own (a function made it); pass it in Python" in capsys.readouterr().err
+        assert "couldn't record its env (a function made it), constraint (a function" in capsys.readouterr().err
     loaded = Agent.load(run)
     assert loaded.predict(np.zeros(2)).shape == (1,)  # which needs no environment
-    with pytest.raises(RunError, match=r"env: .*pass it in Python, as in Agent.load\(.*, env=…\)"):
+    with pytest.raises(
+        RunError, match=r"env and constraint: .*pass it in Python: Agent.load\(.*, env=…, constraint=…\)"
+    ):
         loaded.evaluate(1)
-    with pytest.raises(RunError, match=r"constraint: .*couldn't record its own"):
+    with pytest.raises(RunError, match=r"^constraint: .*couldn't record its constraint"):
         Agent.load(run, Point).evaluate(1)
     assert Agent.load(run, Point, constraint=beyond_one).evaluate(1)["length"] == 20
 

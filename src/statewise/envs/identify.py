@@ -41,10 +41,10 @@ def identify(
     recipes = [_recipe(env) for env in worlds]
     kwargs, wrappers, reason = recipes[0]
     spec = spec_of(worlds[0])
-    if not reason and spec is not None:
-        reason = ", ".join(f"{name}, which was set afterwards" for name in settings_beside_spec(worlds, spec))
     if not reason and any(recipe != recipes[0] for recipe in recipes):
         reason = "a function that makes different ones"
+    if not reason and spec is not None:
+        reason = ", ".join(f"{name}, which was set afterwards" for name in settings_beside_spec(worlds, spec))
     if reason:
         return _completed(Identity(made="function"), reason, vector, constraint)
     limits = [limit for limit in (time_limit(worlds[0]), max_episode_steps) if limit is not None]

@@ -60,12 +60,12 @@ class Making:
     def require_known(self) -> None:
         """Raise RunError naming what of the environment was neither recorded nor given."""
         given = {"env": self.env, "constraint": self.constraint}
-        for name, reason in (self.recorded.unrecorded if self.recorded else {}).items():
-            if given[name] is None:
-                raise RunError(
-                    f"{name}: {self.run} couldn't record its own ({reason}); pass it in Python, as in "
-                    f"Agent.load({self.run!r}, {name}=…)"
-                )
+        reasons = {} if self.recorded is None else self.recorded.unrecorded
+        missing = [name for name in given if name in reasons and given[name] is None]
+        if missing:
+            why = ", ".join(f"{name} ({reasons[name]})" for name in missing)
+            call = f"Agent.load({self.run!r}, {', '.join(f'{name}=…' for name in missing)})"
+            raise RunError(f"{' and '.join(missing)}: {self.run} couldn't record its {why}; pass it in Python: {call}")
 
     def vector(self, num_envs: int, **options: Any) -> SafeVectorEnv:
         """So many of them; options as in `make_vector`. RunError or ValueError where they can't be made."""
