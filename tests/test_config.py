@@ -62,6 +62,12 @@ REFUSED: dict[str, tuple[type[RunConfig], dict[str, Any], str]] = {
     "optional": (SacConfig, {"zeta": 2.0}, "zeta: 2.0 is not allowed; it must be a finite number > 0 and <= 1"),
     "no layer": (SacConfig, {"hidden": ()}, "hidden: () is empty"),
     "empty layer": (SacConfig, {"hidden": (16, 0)}, "hidden: 0 is not allowed; it must be a finite number >= 1"),
+    "too many layers": (SacConfig, {"hidden": (8,) * 3000}, "hidden: 3000 layers are too many; at most 64 are allowed"),
+    "too wide": (
+        SacConfig,
+        {"hidden": (10**6,)},
+        "hidden: 1000000 is not allowed; it must be a finite number >= 1 and",
+    ),
     "one width": (SacConfig, {"hidden": 16}, "hidden: 16 is not allowed"),
     "part of an update": (SacConfig, {"update_ratio": 0.3}, "update_ratio: 0.3 × block_length 16 × num_envs 8 is 38.4"),
     "no update": (SacConfig, {"update_ratio": 1e-12}, "gradient steps a block; it must be a whole number from 1"),

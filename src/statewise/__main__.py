@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 
 if __name__ == "__main__":
-    if not sys.flags.safe_path:
-        # Python puts the working folder first; a file that lies there must not take the place of a package.
-        del sys.path[0]
+    # Python puts the working folder first; a file that lies there must not take the place of a package.
+    with contextlib.suppress(OSError):
+        if not sys.flags.safe_path and sys.path[0] in ("", os.getcwd()):
+            del sys.path[0]
     from statewise.cli import main
 
     sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from statewise.core.types import Dims
 from statewise.errors import CheckpointError, DivergenceError
-from statewise.runtime import use_compilation_cache
+from statewise.runtime import require_own_jax, use_compilation_cache
 from statewise.storage.checkpoint import flatten, restore
 
 Floats = NDArray[np.float32]
@@ -62,13 +63,29 @@ class RunKeys(NamedTuple):
     risk: Any
 
 
+class Turn:
+    """Lets one thread at a time at a state, as learning gives its memory away while others may still read it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        require_own_jax()
+        self._lock.acquire()
+
+    def __exit__(self, *exception: object) -> None:
+        self._lock.release()
+
+
 class Acting:
-    """A state and the compiled functions that read it.
+    """A state and the compiled functions that read it; several threads may use it, also while one of them learns.
 
     Randomness is a function of the seed and of counters (vector steps, gradient steps), so the state has no generator.
     """
 
     def __init__(self, core: Core, seed: int) -> None:
+        self.turn = Turn()
+        require_own_jax()
         use_compilation_cache()
         self.dims = core.dims
         self.keys = RunKeys(*jax.random.split(jax.random.PRNGKey(seed), len(RunKeys._fields)))
@@ -94,29 +111,34 @@ class Acting:
 
         They may lie outside of [−1, 1] where the policy isn't bounded; environments take them clipped.
         """
-        action = self._act(self.state.policy, self.state.embedding, np.asarray(obs, np.float32), tick)
+        with self.turn:
+            action = self._act(self.state.policy, self.state.embedding, np.asarray(obs, np.float32), tick)
         return np.asarray(action)
 
     def greedy(self, obs: NDArray[Any]) -> Floats:
         """Actions of the deterministic policy: [N, obs] -> [N, action] in [−1, 1]."""
-        action = self._greedy(self.state.policy, self.state.embedding, np.asarray(obs, np.float32))
+        with self.turn:
+            action = self._greedy(self.state.policy, self.state.embedding, np.asarray(obs, np.float32))
         return np.asarray(action)
 
     # --- reading -------------------------------------------------------------------------------------------------
 
     def moments(self, obs: NDArray[Any]) -> tuple[Floats, Floats]:
         """Mean and log-std of the policy's Gaussian, before any tanh: [B, obs] -> [B, action] each."""
-        mean, log_std = self._moments(self.state.policy, self.state.embedding, np.asarray(obs, np.float32))
+        with self.turn:
+            mean, log_std = self._moments(self.state.policy, self.state.embedding, np.asarray(obs, np.float32))
         return np.asarray(mean), np.asarray(log_std)
 
     def risk(self, obs: NDArray[Any]) -> tuple[Floats, Floats]:
         """λ(x) and F̂(x), the same bits at every call: [B, obs] -> [B], [B]."""
-        lam, f = self._risk(self.state, np.asarray(obs, np.float32), self.keys.risk)
+        with self.turn:
+            lam, f = self._risk(self.state, np.asarray(obs, np.float32), self.keys.risk)
         return np.asarray(lam), np.asarray(f)
 
     def values(self, obs: NDArray[Any]) -> tuple[Floats, Floats]:
         """What the critics expect of reward and of cost under the deterministic policy: [B, obs] -> [B], [B]."""
-        value, f = self._values(self.state, np.asarray(obs, np.float32), self.keys.risk)
+        with self.turn:
+            value, f = self._values(self.state, np.asarray(obs, np.float32), self.keys.risk)
         return np.asarray(value), np.asarray(f)
 
     def backup(
@@ -127,14 +149,16 @@ class Acting:
         reward and cost are the environment's; the result is in the units of training.
         """
         steps = (np.asarray(x, np.float32) for x in (reward, cost, constraint, terminated, value, f))
-        earlier, f_earlier = self._backup(*steps)
+        with self.turn:
+            earlier, f_earlier = self._backup(*steps)
         return np.asarray(earlier), np.asarray(f_earlier)
 
     # --- state ---------------------------------------------------------------------------------------------------
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The whole state by name. Raises DivergenceError naming an array that isn't finite."""
-        arrays = flatten(self.state)
+        with self.turn:
+            arrays = flatten(self.state)
         for name, array in arrays.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise DivergenceError(f"{name} is not finite after gradient step {self.gradient_step}")
@@ -145,8 +169,9 @@ class Acting:
         for name, array in arrays.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise CheckpointError(f"{name} holds NaN or infinity")
-        self.state = jax.device_put(restore(self.state, arrays))
-        self.gradient_step = int(self.state.step)
+        with self.turn:
+            self.state = jax.device_put(restore(self.state, arrays))
+            self.gradient_step = int(self.state.step)
 
     def _act_at_tick(self, policy: Any, embedding: Any, obs: Any, tick: Any) -> Any:
         return self._core.act(policy, embedding, obs, jax.random.fold_in(self.keys.act, tick))

@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from statewise.config import DEFAULT_PRESET, RunConfig
+from statewise.core.types import Dims
 from statewise.envs import SafeVectorEnv
 from statewise.envs.navigation.registry import NAVIGATION_TASKS
 from statewise.errors import CheckpointError, RunError
@@ -302,14 +303,30 @@ class Agent:
     def _vector(self, num_envs: int, *, whole: bool = False, **rendering: Any) -> SafeVectorEnv:
         """Environments like those that the policy was made for; whole: in all that is recorded, not just in looks."""
         env = self._making.vector(num_envs, threads=capped_threads(self.config.threads), **rendering)
-        recorded = self.policy.about.environment
         try:
-            if recorded is not None:
-                recorded.require_like(env.identity, str(self.run_path or "the policy"), looks_only=not whole)
-        except RunError:
+            self._require_like(env, whole)
+        except ValueError:
             env.close()
             raise
         return env
+
+    def _require_like(self, env: SafeVectorEnv, whole: bool) -> None:
+        about = self.policy.about
+        dims = Dims(env.single_observation_space.shape[0], env.single_action_space.shape[0])
+        if dims != about.facts.dims:
+            raise ValueError(
+                f"env: {env.task} has {dims.obs} observations and {dims.action} actions; this policy was trained on"
+                f" {about.facts.dims.obs} and {about.facts.dims.action}, as in {self.task}"
+            )
+        if about.environment is not None:
+            run = str(self.run_path or "the policy")
+            about.environment.require_like(env.identity, run, looks_only=not whole)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "an Agent can't be pickled or copied, as it holds compiled functions and environments: save(path) it, and"
+            " Agent.load(path) it in the other process"
+        )
 
 
 def _recorded(spec: RunSpec, policy: Policy, run: Path) -> Identity | None:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,6 +152,12 @@ class Policy:
         lam, f = self.acting.risk(batch)
         self._require_finite(lam, f)
         return (lam[0], f[0]) if single else (lam, f)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Policy can't be pickled or copied, as it holds compiled functions: write(path) it, and"
+            " Policy.read(path) it in the other process"
+        )
 
     def _batch(self, obs: NDArray[Any]) -> tuple[NDArray[Any], bool]:
         array, size = np.asarray(obs), self.about.facts.dims.obs

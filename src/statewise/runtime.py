@@ -31,6 +31,22 @@ def cache_folder() -> Path | None:
         return None
 
 
+_started_in: int | None = None
+"""The process in which JAX was started."""
+
+
+def require_own_jax() -> None:
+    """Raise RuntimeError in a process that was forked after JAX had started: without its threads, it would hang."""
+    global _started_in
+    if _started_in is None:
+        _started_in = os.getpid()
+    if _started_in != os.getpid():
+        raise RuntimeError(
+            "this process was forked after JAX had started, and would hang here: start it by"
+            " multiprocessing.get_context('spawn')"
+        )
+
+
 def use_compilation_cache() -> None:
     """Let JAX keep what it compiles for the next process; without a writable folder it just compiles."""
     import jax

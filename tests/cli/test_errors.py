@@ -40,6 +40,8 @@ def complaint(argv: list[str], capsys: pytest.CaptureFixture[str], status: int =
         ("train sac-alam X --seed", ["--seed", "missing"]),
         ("train sac-alam X --rho-max 0.01", ["rho_max", "0.01", "rho_init"]),
         ("train sac-alam X --preset slow", ["'slow'", "standard, paper, demo"]),
+        ("train sac X --method sac", ["--method", "by its place", "statewise train sac --help"]),
+        ("plot X --runs Y", ["--runs", "by its place"]),
         ("train sac X --rho-max 2", ["--rho-max", "no such option"]),
         (f"train sac {TASK} --constraint nowhere:h", ["constraint", "'nowhere:h'", "No module named"]),
         (f"train sac {TASK} --constraint h", ["constraint", "'h'", "module:function"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from support.tiny_runs import TASK, train
 
 from statewise import Agent
-from statewise.cli import main
+from statewise.cli import commands, main
 from statewise.policy import Policy
 from statewise.storage import checkpoint
 
@@ -26,7 +27,12 @@ import gymnasium
 Path(__file__).with_name("ran").touch()
 def h(obs, action, next_obs): return -1.0
 """
-NAMES = {"method": "evil:sac-alam", "task": f"evil:{TASK}", "constraint": "evil:h"}
+NAMES = {
+    "method": "evil:sac-alam",
+    "task": f"evil:{TASK}",
+    "constraint": "evil:h",
+    "wrappers": [{"entry_point": "evil:h", "kwargs": {}}],
+}
 
 
 @pytest.fixture
@@ -42,12 +48,18 @@ def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def edited(run: Path, field: str) -> Path:
     """The run, with a name of the module `evil` in its files."""
+
+    def name(content: dict[str, Any]) -> dict[str, Any]:
+        if field in content:
+            return content | {field: NAMES[field]}
+        spec = {"made": "spec"} if field == "wrappers" else {}
+        return content | {"environment": content["environment"] | spec | {field: NAMES[field]}}
+
     config = json.loads((run / "config.json").read_text())
-    (run / "config.json").write_text(json.dumps(config | {field: NAMES[field]}))
-    if field != "constraint":
-        for file in (run / "checkpoints").iterdir():
-            arrays, metadata = checkpoint.load(file)
-            checkpoint.save(file, arrays, metadata | {field: NAMES[field]})
+    (run / "config.json").write_text(json.dumps(name(config)))
+    for file in (run / "checkpoints").iterdir():
+        arrays, metadata = checkpoint.load(file)
+        checkpoint.save(file, arrays, name(metadata))
     return run
 
 
@@ -110,6 +122,15 @@ def test_a_task_of_a_loaded_agent_is_imported_only_where_it_is_allowed(copied: P
         agent.evaluate(1)
     assert not evil.exists()
     assert Agent.load(run, allow_modules=["evil"]).evaluate(1)["episodes"] == 1
+
+
+@pytest.mark.parametrize("field", NAMES)
+@pytest.mark.usefixtures("evil")
+def test_what_an_interrupted_run_advises_names_its_modules(field: str, copied: Path) -> None:
+    run = edited(copied.rename(copied.with_name("my run")), field)
+    __import__("evil")
+    line = shlex.split(commands._resume_line(run))
+    assert line == ["statewise", "resume", str(run), "--allow-module", "evil"]
 
 
 def test_a_module_that_is_imported_already_may_be_named(copied: Path, evil: Path) -> None:

@@ -192,12 +192,25 @@ def test_a_disk_too_small_for_the_replay_is_an_error_before_training(
         {"config": {"gama": 0.9}},
         {"config": {"gamma": 2}},
         {"config": []},
+        {"method": ["sac"]},
+        {"method": None},
+        {"task": 1},
+        {"constraint": ["math:sqrt"]},
+        {"config": {"hidden": [8] * 3000}},
     ],
 )
 def test_a_tampered_configuration_is_refused(change: dict[str, Any], copied: Path) -> None:
     path = copied / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(RunError, match=r"config\.json"):
+        RunSpec.read(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "", "null", "9" * 10_000, "\ufeff{}"])
+def test_a_configuration_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RunError, match=r"config\.json: can't be used"):
         RunSpec.read(path)
 
 

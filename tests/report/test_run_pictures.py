@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from polars import read_csv
 
+from statewise.errors import CheckpointError
 from statewise.methods import metric_columns
 from statewise.report import pictures as figures
 from statewise.report.pictures import compare_picture, run_picture
@@ -121,6 +123,22 @@ def test_nothing_is_left_where_a_picture_fails(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least one run"):
         compare_picture([], tmp_path / "picture.png")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("column", ["return", "return_std", "cost", "lam_q90", "f", "phase"])
+def test_a_column_that_is_missing_is_named(column: str, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", "sac-alam", 0, evaluation(100, 1.0), {**LEARNING, **MULTIPLIER})
+    read_csv(run / "metrics.csv").drop(column).write_csv(run / "metrics.csv")
+    for draw in (run_picture, lambda folder: compare_picture([folder, folder], tmp_path / "several.png")):
+        with pytest.raises(CheckpointError, match=rf"metrics\.csv: .* has no column {column}$"):
+            draw(run)
+
+
+def test_a_row_with_a_hole_leaves_a_hole_in_the_curve(tmp_path: Path) -> None:
+    holed = {"phase": "eval", "step": 200, "cost": 1.0}
+    run = write_run(tmp_path / "run", "sac", 0, evaluation(100, 1.0), holed, evaluation(300, 2.0))
+    assert run_picture(run).exists()
+    assert compare_picture([run, run], tmp_path / "several.png").exists()
 
 
 def test_frames_of_an_episode_stand_in_a_strip_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -229,9 +229,16 @@ def _unknown(argument: str, known: list[str], command: str) -> str:
     if not argument.startswith("-"):
         return f"{argument!r} is one argument too many (statewise {command} --help)"
     flag = argument.partition("=")[0]
-    near = difflib.get_close_matches(flag, [f"--{name.replace('_', '-')}" for name in known], n=1)
+    if flag.removeprefix("--") in _PLACED:
+        return f"{flag}: it is given by its place, without a flag (statewise {command} --help)"
+    flags = [f"--{name.replace('_', '-')}" for name in known if name not in _PLACED]
+    near = difflib.get_close_matches(flag, flags, n=1)
     hint = f"did you mean {near[0]}?" if near else f"statewise {command} --help lists what there is"
     return f"{flag}: there is no such option; {hint}"
+
+
+_PLACED = ("method", "task", "run", "runs")
+"""Arguments that are known by their place."""
 
 
 def _names(parsed: Any) -> Iterator[str]:

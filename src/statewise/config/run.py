@@ -46,6 +46,11 @@ NOT_IDENTITY = ("seed", "threads", "checkpoint_interval", "checkpoints_kept")
 """Fields that change no result: another seed is another run of the same experiment, the others say how it is run."""
 
 
+MOST_LAYERS = 64
+"""Of `hidden`: some thousand of them overflow the stack of the compiler, which ends the process."""
+MOST_UNITS = 65_536
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """What every training run has, whatever its method."""
@@ -101,7 +106,9 @@ class RunConfig:
             value = float(value) if _is_float(kind) and value is not None else value
             object.__setattr__(self, name, value)
         for width in self.hidden:
-            check("hidden", width, Count)
+            check("hidden", width, Annotated[int, Range(low=1, high=MOST_UNITS)])
+        if len(self.hidden) > MOST_LAYERS:
+            raise ValueError(f"hidden: {len(self.hidden)} layers are too many; at most {MOST_LAYERS} are allowed")
         for entry in self.proximity or ():
             check("proximity", entry, Whole)
         if not self.hidden:

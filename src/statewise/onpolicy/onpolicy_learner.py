@@ -56,7 +56,8 @@ class OnPolicyLearner(Learner[OnPolicyConfig, LastRows]):
 
     def learn(self, memory: LastRows) -> dict[str, float]:
         """All passes over the rollout in the memory; returns its figures by column of the metrics."""
-        self.state, figures = self._update(self.state, memory.rows, self.keys.learn)
+        with self.turn:
+            self.state, figures = self._update(self.state, memory.rows, self.keys.learn)
         host = jax.device_get(figures)
         require_finite(host, self.gradient_step)
         self.gradient_step = int(self.state.step)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from statewise.errors import EnvironmentFault
-from statewise.storage.files import TEMPORARY_SUFFIX
+from statewise.storage.files import TEMPORARY_SUFFIX, require_replaceable
 
 if TYPE_CHECKING:
     from statewise.envs import SafeVectorEnv
@@ -30,6 +30,7 @@ class VideoWriter:
             raise ValueError(f"video: {str(path)!r} is not allowed; its name must end in .mp4 or .gif")
         if not path.parent.is_dir():
             raise ValueError(f"video: there is no folder {path.parent}; make it first")
+        require_replaceable(path)
         try:
             importlib.import_module(_PACKAGES[suffix])
         except ImportError as error:

@@ -58,6 +58,13 @@ _STYLE: Any = {
 }
 
 
+_DRAWN = (
+    *("step", "phase", "return", "return_std", "cost"),
+    *("lam", "lam_q10", "lam_q90", "lam_boundary", "f", "rho"),
+)
+"""Columns of the metrics that pictures show."""
+
+
 class _Run(NamedTuple):
     spec: RunSpec
     train: polars.DataFrame
@@ -123,7 +130,7 @@ def compare_picture(runs: Sequence[Path], output: Path) -> Path:
 
 def _read(folder: Path) -> _Run:
     run = RunFolder.open(folder)
-    rows = metrics.read(run.metrics_path)
+    rows = metrics.read(run.metrics_path, _DRAWN)
     train, evaluation = (rows.filter(rows["phase"] == phase) for phase in ("train", "eval"))
     return _Run(RunSpec.read(run.config_path), train, evaluation)
 
@@ -194,7 +201,7 @@ def _film_strip(figure: Any, frames: Sequence[NDArray[np.uint8]]) -> None:
 
 def _compare(axes: Axes, runs: Sequence[tuple[str, _Run]], column: str, colours: dict[str, str]) -> None:
     for label, colour in colours.items():
-        curves = [run.evaluation.select("step", column) for name, run in runs if name == label]
+        curves = [run.evaluation.select("step", column).drop_nulls() for name, run in runs if name == label]
         for curve in curves:
             axes.plot(curve["step"], curve[column], color=colour, alpha=0.3, linewidth=0.9)
         shared, mean = _mean_curve(curves, column)

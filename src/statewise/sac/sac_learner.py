@@ -48,7 +48,8 @@ class SacLearner(Learner[SacConfig, Replay]):
         """Add rows to the replay, and their observations to what the embedding learns from."""
         super().remember(memory, rows)
         if self.sac.embed.learns:
-            self.state = self._observe(self.state, self.layout.unpack(rows).obs)
+            with self.turn:
+                self.state = self._observe(self.state, self.layout.unpack(rows).obs)
 
     def learn(self, memory: Replay) -> dict[str, float]:
         """One block of gradient steps from the replay; returns the block's figures by column of the metrics.
@@ -56,7 +57,8 @@ class SacLearner(Learner[SacConfig, Replay]):
         Raises DivergenceError naming the first quantity and gradient step that wasn't finite.
         """
         rows, dual = self.draw(memory)
-        self.state, figures = self.compiled_update(self.state, rows, dual, self.keys.learn)
+        with self.turn:
+            self.state, figures = self.compiled_update(self.state, rows, dual, self.keys.learn)
         host = jax.device_get(figures)
         if not self._compiled:
             release_unused_memory()

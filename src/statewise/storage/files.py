@@ -25,8 +25,9 @@ def write_text_atomic(path: Path, text: str) -> None:
 def write_bytes_atomic(path: Path, data: bytes) -> None:
     """Write `data` so that `path` holds either the old content or all of the new one, even after a power cut.
 
-    Raises RunError when the disk is full; `path` is then as it was.
+    Raises RunError when the disk is full, or where `path` is a device, a pipe or a folder; `path` is then as it was.
     """
+    require_replaceable(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     try:
         with disk_full_is_run_error(path), temporary.open("wb") as file:
@@ -38,6 +39,12 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def require_replaceable(path: Path) -> None:
+    """Raise RunError unless `path` is a plain file, a link to one, or nothing yet: nothing else is ever replaced."""
+    if path.exists() and not path.is_file():
+        raise RunError(f"{path} is not a plain file, so it is not replaced: choose another name")
 
 
 def remove_temporary_files(folder: Path) -> None:

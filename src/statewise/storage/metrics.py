@@ -73,11 +73,11 @@ class MetricsWriter:
         self.close()
 
 
-def read(path: Path) -> polars.DataFrame:
+def read(path: Path, needed: Sequence[str] = ()) -> polars.DataFrame:
     """All whole rows of a metrics or timing file, in typed columns; empty cells are null, a method's own are numbers.
 
     A last line that a killed writer left without its end is dropped. Raises CheckpointError when the file is
-    missing or is no such file.
+    missing, is no such file, or lacks a column that is needed.
     """
     import polars as pl
 
@@ -88,6 +88,8 @@ def read(path: Path) -> polars.DataFrame:
         names = lines.split(b"\n", 1)[0].decode().split(",")
         if names[0] != "step":
             raise ValueError(f"its first column is {names[0]!r}, not 'step'")
+        if missing := [name for name in needed if name not in names]:
+            raise ValueError(f"it has no column {', '.join(missing)}")
         return pl.read_csv(lines + end, schema={name: types.get(name, pl.Float64()) for name in names})
     except FileNotFoundError:
         raise CheckpointError(f"{path}: there is no such file") from None
