@@ -5,26 +5,25 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
-from functools import partial
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import Any, NoReturn, Self
 
-import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from statewise.config import DEFAULT_PRESET, RunConfig
 from statewise.core.types import Dims
-from statewise.envs import SafeVectorEnv, make_vector
+from statewise.envs import SafeVectorEnv
 from statewise.envs.navigation.registry import NAVIGATION_TASKS
 from statewise.errors import CheckpointError, RunError
+from statewise.identity import Identity
 from statewise.learner import Learner
 from statewise.methods import metric_columns
-from statewise.modules import import_allowed, require_imported
+from statewise.modules import import_allowed
 from statewise.policy import Policy, PolicyFacts
-from statewise.report.progress import Progress
+from statewise.report.progress import Progress, Silent
 from statewise.runtime import capped_threads
 from statewise.spec import RunSpec, make_config
 from statewise.storage.checkpoint import CheckpointStore
@@ -35,12 +34,7 @@ from statewise.training.evaluate import EVAL_SEED, evaluation_metrics, play_epis
 from statewise.training.evaluator import Evaluator
 from statewise.training.learners import build_learner, task_facts
 from statewise.training.loop import RowListener, Trainer
-
-if TYPE_CHECKING:
-    Env = str | gymnasium.Env[Any, Any] | Callable[[], gymnasium.Env[Any, Any]]
-
-Constraint = Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], float]
-"""h(obs, action, next_obs), safe iff <= 0."""
+from statewise.training.making import Constraint, Env, Making
 
 MAX_EVALUATION_ENVS = 16
 
@@ -66,17 +60,22 @@ class Agent:
         env: Env,
         *,
         preset: str = DEFAULT_PRESET,
-        constraint: Constraint | None = None,
+        env_kwargs: Mapping[str, Any] | None = None,
+        max_episode_steps: int | None = None,
+        constraint: Constraint | str | None = None,
         root: str | os.PathLike[str] = "runs",
         **config: Any,
     ) -> None:
         """Check the method, the configuration and the environment; nothing is written yet.
 
         method: a name from `statewise methods`. env: a task id, a Gymnasium environment made by `gymnasium.make`, or a
-        function that makes one. constraint: h(obs, action, next_obs), for environments without `info["cost"]`.
-        config: fields of the method's configuration, such as `seed=0`. ValueError where one of them doesn't fit.
+        function that makes one anew at every call. env_kwargs: keyword arguments of an id's environment.
+        max_episode_steps: the horizon, if not the environment's own. constraint: h(obs, action, next_obs), or the
+        "module:function" to import it by, for environments without `info["cost"]`. config: fields of the method's
+        configuration, such as `seed=0`. ValueError where one of them doesn't fit.
         """
-        self._begin(make_config(method, preset, **config), env, constraint, Path(root))
+        making = Making.anew(env, env_kwargs, max_episode_steps, constraint)
+        self._begin(make_config(method, preset, **config), making, Path(root))
 
     @classmethod
     def from_config(
@@ -84,12 +83,14 @@ class Agent:
         config: RunConfig,
         env: Env,
         *,
-        constraint: Constraint | None = None,
+        env_kwargs: Mapping[str, Any] | None = None,
+        max_episode_steps: int | None = None,
+        constraint: Constraint | str | None = None,
         root: str | os.PathLike[str] = "runs",
     ) -> Self:
         """As the constructor, from a whole configuration, which knows its method."""
         agent = cls.__new__(cls)
-        agent._begin(config, env, constraint, Path(root))
+        agent._begin(config, Making.anew(env, env_kwargs, max_episode_steps, constraint), Path(root))
         return agent
 
     @classmethod
@@ -98,21 +99,23 @@ class Agent:
         run: str | os.PathLike[str],
         env: Env | None = None,
         *,
-        constraint: Constraint | None = None,
+        constraint: Constraint | str | None = None,
         allow_modules: Iterable[str] = (),
     ) -> Self:
         """The agent of a run folder, wherever the run stands: `learn` begins it or goes on from its last checkpoint.
 
-        env, constraint and allow_modules as in `load`. RunError for a folder that isn't a run.
+        env, constraint and allow_modules as in `load`. RunError for a folder that isn't a run, or whose environment has
+        to be passed.
         """
         import_allowed(allow_modules)
         run = Path(run)
         spec = RunSpec.read(RunFolder.open(run).config_path)
+        making = Making.again(spec.task, spec.environment, env, constraint, str(run))
+        making.require_known()
         if CheckpointStore(RunFolder(run).checkpoints, keep=1).latest() is not None:
             return cls.load(run, env, constraint=constraint)
-        if env is None:
-            require_imported(spec.task, "task")
-        agent = cls.from_config(spec.config, spec.task if env is None else env, constraint=constraint)
+        agent = cls.__new__(cls)
+        agent._begin(spec.config, making, run.parent)
         agent.run_path = run
         return agent
 
@@ -122,49 +125,49 @@ class Agent:
         path: str | os.PathLike[str],
         env: Env | None = None,
         *,
-        constraint: Constraint | None = None,
+        constraint: Constraint | str | None = None,
         which: str = "latest",
         allow_modules: Iterable[str] = (),
     ) -> Self:
         """An agent from a run folder (`which`: "latest" or "best" checkpoint) or from one file.
 
-        env and constraint are needed only where the run was made from objects that have no name. allow_modules: those
-        that the files may name, where method or task come from outside; they are imported, and no others. Raises
-        CheckpointError for a damaged or missing checkpoint, RunError for a folder that isn't a run or whose config.json
-        is of another run than the checkpoint.
+        env and constraint are needed only where the run couldn't record them; without, the agent predicts, but `learn`,
+        `evaluate` and `film_strip` raise RunError, as they do where `env` isn't like the run's. allow_modules: those
+        that the files may name, where method, task, constraint or wrappers come from outside; they are imported, and no
+        others. Raises CheckpointError for a damaged or missing checkpoint, RunError for a folder that isn't a run or
+        whose config.json is of another run than the checkpoint.
         """
         import_allowed(allow_modules)
         path = Path(path)
         file = _checkpoint_in(path, which) if path.is_dir() else path
         policy = Policy.read(file)
+        recorded = policy.about.environment
         if path.is_dir():
             _require_same_run(path, policy.about, file)
+            recorded = _recorded(RunSpec.read(RunFolder.open(path).config_path), policy, path)
         agent = cls.__new__(cls)
-        agent._assemble(policy, None, policy.about.task if env is None else env, constraint)
-        agent._task_is_from_file = env is None
+        agent._assemble(policy, None, Making.again(policy.about.task, recorded, env, constraint, str(path)))
         agent.run_path = path if path.is_dir() else None
         agent._owns_run = agent.run_path is not None
         return agent
 
-    def _begin(self, config: RunConfig, env: Env, constraint: Constraint | None, root: Path) -> None:
+    def _begin(self, config: RunConfig, making: Making, root: Path) -> None:
         """Start from the seed, in a folder under `root` that is this run's alone."""
-        probe = make_vector(_repeatable(env), 1, constraint=constraint)
+        probe = making.probe()
         learner = build_learner(config, task_facts(config, probe))
-        about = PolicyFacts(config, probe.task, learner.task, probe.action_span(config.action_span))
+        span = probe.action_span(config.action_span)
+        about = PolicyFacts(config, probe.task, learner.task, span, probe.identity)
         probe.close()
-        self._assemble(Policy(about, learner), learner, env, constraint)
-        self.run_path = run_folder(root, about.task, config.method, config.seed, config.digest())
+        self._assemble(Policy(about, learner), learner, making)
+        digest = RunSpec(about.task, config, about.environment).digest()
+        self.run_path = run_folder(root, about.task, config.method, config.seed, digest)
 
-    def _assemble(
-        self, policy: Policy, learner: Learner[Any, Any] | None, env: Env, constraint: Constraint | None
-    ) -> None:
+    def _assemble(self, policy: Policy, learner: Learner[Any, Any] | None, making: Making) -> None:
         self.policy = policy
         self.run_path = None
         self._learner = learner
-        self._env = _repeatable(env)
-        self._constraint = constraint
+        self._making = making
         self._owns_run = False
-        self._task_is_from_file = False
 
     @property
     def config(self) -> RunConfig:
@@ -203,10 +206,10 @@ class Agent:
         if total_steps is not None and (not isinstance(total_steps, int | np.integer) or total_steps < 1):
             raise ValueError(f"total_steps: {total_steps!r} is not allowed; it must be a whole number of at least 1")
         with ExitStack() as stack:
-            run = stack.enter_context(self._open_run(overwrite))
-            env, eval_env = (self._vector(n) for n in (c.num_envs, c.eval_envs))
-            stack.callback(env.close)
-            stack.callback(eval_env.close)
+            made = (self._vector(n, whole=True) for n in (c.num_envs, c.eval_envs))
+            env, eval_env = (stack.enter_context(closing(each)) for each in made)
+            run = stack.enter_context(self._open_run(overwrite, progress))
+            env.identity = self.policy.about.environment or env.identity
             env.max_episode_steps = min(env.max_episode_steps, c.episode_steps or env.max_episode_steps)
             if self._learner is None:
                 self._learner = build_learner(c, self.policy.about.facts)
@@ -219,7 +222,7 @@ class Agent:
             trainer.train(total_steps)
         return self
 
-    def _open_run(self, overwrite: bool) -> RunFolder:
+    def _open_run(self, overwrite: bool, progress: Progress | None) -> RunFolder:
         if self.run_path is None:
             raise RunError(
                 "this agent was loaded from a single file, which holds no replay: load its run folder to go on"
@@ -228,11 +231,15 @@ class Agent:
             run = RunFolder.open(self.run_path)
             _require_same_run(self.run_path, self.policy.about, run.checkpoints)
             return run
-        spec = RunSpec(self.task, self.config, _import_name(self._constraint))
+        spec = RunSpec(self.task, self.config, self.policy.about.environment)
         # A run that was killed before its first checkpoint has nothing to lose; a live one holds its lock.
         overwrite = overwrite or CheckpointStore(RunFolder(self.run_path).checkpoints, keep=1).latest() is None
         run = RunFolder.create(self.run_path, spec.to_json(), overwrite=overwrite)
         self._owns_run = True
+        unrecorded = {} if spec.environment is None else spec.environment.unrecorded
+        for name, reason in unrecorded.items():
+            told = f"config.json can't hold {name} ({reason}): pass it to resume, evaluate or load this run"
+            (progress or Silent()).say(told)
         return run
 
     # --- using ---------------------------------------------------------------------------------------------------
@@ -264,24 +271,25 @@ class Agent:
     ) -> dict[str, float]:
         """Play episodes; mean return, cost and length on raw reward and cost.
 
-        deterministic: the policy's mean, or its samples, as in training. on_step(env) is called after each step, say to
-        collect `env.render()` of environment 0. render_options: as in `make_vector`.
+        deterministic: the policy's mean, or its samples, as in training. on_step(env) is called at every state, the
+        first and the last of each episode included, say to collect `env.render()`; then the same episodes are played
+        one after the other, in environment 0. render_options: as in `make_vector`.
         """
         if episodes < 1:
             raise ValueError(f"episodes: {episodes} is not allowed; it must be at least 1")
         num_envs = max(n for n in range(1, min(episodes, MAX_EVALUATION_ENVS) + 1) if episodes % n == 0)
-        env = self._vector(num_envs, render_mode=render_mode, render_options=render_options)
-        try:
-            ticks = itertools.count()
-            acting = self.policy.acting
-            act = acting.greedy if deterministic else lambda obs: acting.explore(obs, next(ticks))
-            played = play_episodes(env, act, episodes // num_envs, seed, on_step, span=self.policy.about.span)
-        finally:
-            env.close()
-        return evaluation_metrics(played)
+        each, span, ticks = episodes // num_envs, self.policy.about.span, itertools.count()
+        acting = self.policy.acting
+        act = acting.greedy if deterministic else lambda obs: acting.explore(obs, next(ticks))
+        alone = on_step is not None
+        making = self._vector(1 if alone else num_envs, render_mode=render_mode, render_options=render_options)
+        with closing(making) as env:
+            seeds = range(seed, seed + num_envs) if alone else (seed,)
+            played = [play_episodes(env, act, each, first, on_step, span=span) for first in seeds]
+        return evaluation_metrics(np.concatenate(played))
 
     def film_strip(self, count: int = 6, seed: int = EVAL_SEED) -> list[NDArray[np.uint8]]:
-        """Frames [height, width, 3] of one episode of the deterministic policy, evenly spaced, the first step's first.
+        """Frames [height, width, 3] of one episode of the deterministic policy, evenly spaced, the first state's first.
 
         From above, with costs marked, where the task is one of navigation. RuntimeError where nothing can be drawn.
         """
@@ -290,30 +298,34 @@ class Agent:
         steps = itertools.count()
 
         def look(env: SafeVectorEnv) -> None:
-            if next(steps) % -(-env.max_episode_steps // count) == 0 and (drawn := env.render()) is not None:
+            apart = -(-env.max_episode_steps // max(count - 1, 1))
+            if next(steps) % apart == 0 and (drawn := env.render()) is not None:
                 frames.append(drawn[0])
 
         self.evaluate(1, seed, render_mode="rgb_array", render_options=looks, on_step=look)
         return frames
 
-    def _vector(self, num_envs: int, **rendering: Any) -> SafeVectorEnv:
-        if self._task_is_from_file:
-            require_imported(self.task, "task")
-        env = make_vector(
-            self._env,
-            num_envs,
-            threads=capped_threads(self.config.threads),
-            constraint=self._constraint,
-            **rendering,
-        )
-        dims = Dims(env.single_observation_space.shape[0], env.single_action_space.shape[0])
-        if dims != self.policy.about.facts.dims:
+    def _vector(self, num_envs: int, *, whole: bool = False, **rendering: Any) -> SafeVectorEnv:
+        """Environments like those that the policy was made for; whole: in all that is recorded, not just in looks."""
+        env = self._making.vector(num_envs, threads=capped_threads(self.config.threads), **rendering)
+        try:
+            self._require_like(env, whole)
+        except ValueError:
             env.close()
+            raise
+        return env
+
+    def _require_like(self, env: SafeVectorEnv, whole: bool) -> None:
+        about = self.policy.about
+        dims = Dims(env.single_observation_space.shape[0], env.single_action_space.shape[0])
+        if dims != about.facts.dims:
             raise ValueError(
                 f"env: {env.task} has {dims.obs} observations and {dims.action} actions; this policy was trained on"
-                f" {self.policy.about.facts.dims.obs} and {self.policy.about.facts.dims.action}, as in {self.task}"
+                f" {about.facts.dims.obs} and {about.facts.dims.action}, as in {self.task}"
             )
-        return env
+        if about.environment is not None:
+            run = str(self.run_path or "the policy")
+            about.environment.require_like(env.identity, run, looks_only=not whole)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -322,16 +334,15 @@ class Agent:
         )
 
 
-def _repeatable(env: Env) -> Env:
-    """Something to make environments from again and again: training and evaluation must not share one environment."""
-    if not isinstance(env, gymnasium.Env):
-        return env
-    if env.spec is None:
-        raise ValueError(
-            f"env: {env} wasn't made by gymnasium.make, so it can't be made again for evaluation; "
-            "pass a function that makes it, such as `lambda: MyEnv()`"
-        )
-    return partial(gymnasium.make, env.spec)
+def _recorded(spec: RunSpec, policy: Policy, run: Path) -> Identity | None:
+    """The run's environment, on which its config.json and its checkpoint have to agree."""
+    own, theirs = policy.about.environment, spec.environment
+    if own is None or theirs is None or not theirs.looks:
+        return theirs or own
+    for name, value in theirs.to_dict().items():
+        if value != own.to_dict()[name]:
+            raise RunError(f"{run}: config.json says that {name} is {value}, its checkpoint {own.to_dict()[name]}")
+    return own
 
 
 def _checkpoint_in(run: Path, which: str) -> Path:
@@ -350,9 +361,3 @@ def _require_same_run(run: Path, about: PolicyFacts, checkpoint: Path) -> None:
     """RunError where the run's config.json says something else than its checkpoint."""
     path = RunFolder(run).config_path
     RunSpec.read(path).require_same(path, RunSpec(about.task, about.config), checkpoint)
-
-
-def _import_name(function: Constraint | None) -> str | None:
-    """The "module:name" under which a function can be imported again, or None."""
-    name = getattr(function, "__qualname__", "<")
-    return None if "<" in name else f"{getattr(function, '__module__', '')}:{name}"

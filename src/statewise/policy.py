@@ -21,6 +21,7 @@ from statewise.config import RunConfig
 from statewise.core.types import Dims, TaskFacts
 from statewise.errors import CheckpointError
 from statewise.families import build_core
+from statewise.identity import Identity
 from statewise.methods import full_name, method_in_file
 from statewise.modules import import_allowed
 from statewise.storage import checkpoint
@@ -32,18 +33,23 @@ PREFIX = "learner"
 
 @dataclass(frozen=True)
 class PolicyFacts:
-    """What a policy's file says besides its arrays: configuration (which knows its method), task, span of actions."""
+    """What a policy's file says besides its arrays: configuration (which knows its method), task, span of actions.
+
+    environment: how the task's environment was made; None in files of before that was recorded.
+    """
 
     config: RunConfig
     task: str
     facts: TaskFacts
     span: Span
+    environment: Identity | None = None
 
     def metadata(self, gradient_step: int) -> dict[str, Any]:
         """These facts as JSON values."""
         return {
             "method": full_name(self.config.method),
             "task": self.task,
+            "environment": None if self.environment is None else self.environment.to_dict(),
             "config": self.config.to_dict(),
             "obs_dim": self.facts.dims.obs,
             "action_low": self.span.low.tolist(),
@@ -62,7 +68,10 @@ class PolicyFacts:
         dims = Dims(int(metadata["obs_dim"]), len(low))
         proximity = tuple(int(entry) for entry in metadata["proximity"])
         facts = TaskFacts(dims, float(metadata["reward_scale"]), int(metadata["episode_steps"]), proximity)
-        return cls(config, str(metadata["task"]), facts, Bounds(low, high))
+        # Files of before environments were recorded have none.
+        recorded = metadata.get("environment")
+        environment = None if recorded is None else Identity.from_dict(recorded)
+        return cls(config, str(metadata["task"]), facts, Bounds(low, high), environment)
 
     def require_same(self, metadata: Mapping[str, Any], path: Path) -> None:
         """Raise CheckpointError for the metadata of another method, task or configuration, read from `path`."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from statewise import __version__
 from statewise.config import DEFAULT_PRESET, RunConfig, preset_fields
 from statewise.errors import RunError
+from statewise.identity import Identity
 from statewise.methods import find_method, full_name, method_in_file
 
 
@@ -25,14 +27,28 @@ def make_config(method: str, preset: str = DEFAULT_PRESET, **fields: Any) -> Run
 
 @dataclass(frozen=True)
 class RunSpec:
-    """A run: its task, its configuration (which knows its method) and, for plain tasks, its constraint function.
+    """A run: its task, its configuration (which knows its method), and how its environment was made.
 
-    `constraint` is "module:function" or None; a function without a name to import it by can't be recorded.
+    environment: None where config.json is of before that was recorded, so that only the task's id and the constraint's
+    name are known.
     """
 
     task: str
     config: RunConfig
-    constraint: str | None = None
+    environment: Identity | None = None
+
+    @property
+    def constraint(self) -> str | None:
+        """The constraint function's "module:function", where it has one."""
+        return None if self.environment is None else self.environment.constraint
+
+    def digest(self) -> str:
+        """Eight hexadecimal digits that name what this run computes, the seed left out."""
+        recipe = {} if self.environment is None else self.environment.recipe
+        if not recipe or "env" in (self.environment.unrecorded if self.environment else {}):
+            return self.config.digest()
+        text = json.dumps([self.config.digest(), recipe], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def to_json(self) -> str:
         """The text of config.json."""
@@ -40,7 +56,7 @@ class RunSpec:
             "statewise": __version__,
             "method": full_name(self.config.method),
             "task": self.task,
-            "constraint": self.constraint,
+            "environment": None if self.environment is None else self.environment.to_dict(),
             "config": self.config.to_dict(),
         }
         return json.dumps(content, indent=2) + "\n"
@@ -53,15 +69,15 @@ class RunSpec:
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            keys = {"statewise", "method", "task", "constraint", "config"}
-            if not isinstance(content, dict) or content.keys() != keys:
+            keys = {"statewise", "method", "task", "environment", "config"}
+            if not isinstance(content, dict) or content.keys() not in (keys, keys - {"environment"} | {"constraint"}):
                 raise ValueError(f"its keys must be {', '.join(sorted(keys))}")
             if not isinstance(content["task"], str) or not isinstance(content["config"], dict):
                 raise ValueError("task must be a name and config a table of fields")
-            if not isinstance(content["constraint"], str | None):
+            if not isinstance(content.get("constraint"), str | None):
                 raise ValueError("constraint must be module:function or null")
             config = method_in_file(content["method"]).config.from_dict(content["config"])
-            return cls(content["task"], config, content["constraint"])
+            return cls(content["task"], config, _environment(content))
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise RunError(f"{path}: can't be used: {error}") from error
 
@@ -78,11 +94,20 @@ class RunSpec:
             )
 
 
+def _environment(content: Mapping[str, Any]) -> Identity | None:
+    """What a config.json says of the environment; one of before that was recorded has its constraint alone."""
+    if content.get("environment") is not None:
+        return Identity.from_dict(content["environment"])
+    constraint = content.get("constraint")
+    return None if constraint is None else Identity(constraint=str(constraint))
+
+
 def run_labels(specs: Sequence[RunSpec]) -> list[str]:
     """A readable name for each run among these: its method, with the fields that set it apart from others of it.
 
     Runs that differ in their seeds alone have one label. A field is named where runs of one method have different
-    values of it, unless the value is that of `standard`; all together are "paper" where they are Table I's.
+    values of it, unless the value is that of `standard`; all together are "paper" where they are Table I's. What sets
+    the environments of one task apart is named too.
     """
     labels = []
     for spec in specs:
@@ -93,8 +118,26 @@ def run_labels(specs: Sequence[RunSpec]) -> list[str]:
         named = [f"{name}={_plain(fields[name])}" for name in apart if fields[name] != usual[name]]
         if len(named) > 1 and fields == make_config(method, "paper").identity():
             named = ["paper"]
+        named += _of_environment(spec, [other for other in specs if other.task == spec.task])
         labels.append(f"{method} ({', '.join(named)})" if named else method)
     return labels
+
+
+def _of_environment(spec: RunSpec, others: Sequence[RunSpec]) -> list[str]:
+    """What of a run's environment isn't so in all of the others, which are of the same task."""
+    own, *rest = (_said_of_environment(each) for each in (spec, *others))
+    return [said for said in own if any(said not in other for other in rest)]
+
+
+def _said_of_environment(spec: RunSpec) -> list[str]:
+    identity = spec.environment or Identity()
+    horizon, constraint = identity.max_episode_steps, identity.constraint
+    return [
+        *(f"{name}={_plain(value)}" for name, value in identity.kwargs.items()),
+        *([] if horizon is None else [f"max_episode_steps={horizon}"]),
+        *(str(wrapper["entry_point"]).rpartition(":")[2] for wrapper in identity.wrappers),
+        *([] if constraint is None else [f"constraint={constraint}"]),
+    ]
 
 
 def _plain(value: Any) -> str:

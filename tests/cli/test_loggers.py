@@ -39,6 +39,7 @@ class World:
     """As much of an environment as a film needs."""
 
     metadata = {"render_fps": 40}  # noqa: RUF012
+    ended = np.array([False])
 
     def __init__(self) -> None:
         self.steps = 0
@@ -132,7 +133,7 @@ def test_world_that_cannot_be_drawn(tmp_path: Path) -> None:
     def render() -> None:
         raise RuntimeError("no off-screen OpenGL")
 
-    blind = cast("Any", SimpleNamespace(metadata={"render_fps": 20}, render=render))
+    blind = cast("Any", SimpleNamespace(metadata={"render_fps": 20}, render=render, ended=[False]))
     with pytest.raises(ValueError, match="no off-screen OpenGL"), VideoWriter(tmp_path / "film.gif") as video:
         video.add_frame(blind)
     assert list(tmp_path.iterdir()) == []

@@ -27,7 +27,12 @@ import gymnasium
 Path(__file__).with_name("ran").touch()
 def h(obs, action, next_obs): return -1.0
 """
-NAMES = {"method": "evil:sac-alam", "task": f"evil:{TASK}", "constraint": "evil:h"}
+NAMES = {
+    "method": "evil:sac-alam",
+    "task": f"evil:{TASK}",
+    "constraint": "evil:h",
+    "wrappers": [{"entry_point": "evil:h", "kwargs": {}}],
+}
 
 
 @pytest.fixture
@@ -43,12 +48,18 @@ def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def edited(run: Path, field: str) -> Path:
     """The run, with a name of the module `evil` in its files."""
+
+    def name(content: dict[str, Any]) -> dict[str, Any]:
+        if field in content:
+            return content | {field: NAMES[field]}
+        spec = {"made": "spec"} if field == "wrappers" else {}
+        return content | {"environment": content["environment"] | spec | {field: NAMES[field]}}
+
     config = json.loads((run / "config.json").read_text())
-    (run / "config.json").write_text(json.dumps(config | {field: NAMES[field]}))
-    if field != "constraint":
-        for file in (run / "checkpoints").iterdir():
-            arrays, metadata = checkpoint.load(file)
-            checkpoint.save(file, arrays, metadata | {field: NAMES[field]})
+    (run / "config.json").write_text(json.dumps(name(config)))
+    for file in (run / "checkpoints").iterdir():
+        arrays, metadata = checkpoint.load(file)
+        checkpoint.save(file, arrays, name(metadata))
     return run
 
 

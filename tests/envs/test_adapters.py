@@ -293,3 +293,77 @@ def test_the_native_robots_declare_both():
     single = make_vector(lambda: gymnasium.make("SafetyPointGoal1-v0"), 1)
     assert single.proximity == point.proximity
     assert single.effective_action_space == point.effective_action_space
+
+
+# --- numbers that a float32 can't hold ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("obs", [0.0, 1e39], r"observation is not finite at \[1\], as a float32: 1e\+39"),
+        ("reward", -1e39, "reward is -1e\\+39; it must be finite, as a float32"),
+        ("cost", 1e39, "cost is 1e\\+39"),
+        ("info", {"cost": 0.0, "constraint": 1e39}, "info\\['constraint'\\] is 1e\\+39"),
+    ],
+)
+def test_a_number_beyond_float32_is_the_fault_of_the_environment_that_gives_it(field, value, message):
+    env = GymnasiumVector([Faulty(field, value, at=2)], task="huge")
+    env.reset(seed=0)
+    with pytest.raises(EnvironmentFault, match=f"world 0, step 1: {message}"):
+        env.step(np.zeros((1, 1)))
+
+
+class Exiting(Point):
+    """A point that leaves the process in its second step."""
+
+    count = 0
+
+    def step(self, action):
+        self.count += 1
+        if self.count == 2:
+            raise SystemExit(0)
+        return super().step(action)
+
+
+def test_an_environment_that_calls_sys_exit_is_at_fault():
+    env = make_vector(Exiting, 1)
+    env.reset(seed=0)
+    with pytest.raises(EnvironmentFault, match=r"step\(\) raised SystemExit"):
+        env.step(np.zeros((1, 1)))
+
+
+class Told(Point):
+    """A point that starts where the options of a reset say."""
+
+    def reset(self, *, seed=None, options=None):
+        obs, info = super().reset(seed=seed)
+        if options:
+            self.position = float(options["at"])
+            obs = self.obs()
+        return obs, info
+
+
+def test_options_of_a_reset_reach_foreign_environments_for_one_episode():
+    env = make_vector(Told, 2)
+    obs, _ = env.reset(seed=0, options={"at": 0.5})
+    assert obs[:, 0].tolist() == [0.5, 0.5]
+    env.step(np.full((2, 1), 1.9))
+    obs, _, terminated, *_ = env.step(np.full((2, 1), 1.9))
+    assert terminated.all()
+    assert (np.abs(obs[:, 0]) <= 0.1).all()
+
+
+def test_the_last_state_of_an_episode_is_there_until_the_next_one_begins():
+    env = make_vector(Point, 2)
+    seen: list[tuple[list[bool], list[bool]]] = []
+
+    def note(done):
+        seen.append((done.tolist(), env.ended.tolist()))
+
+    env.before_restart = note
+    env.reset(seed=0)
+    for _ in range(2):
+        env.step(np.array([[1.9], [0.0]]))
+    assert seen == [([True, False], [True, False])]
+    assert not env.ended.any()

@@ -68,3 +68,18 @@ def test_without_opengl_the_advice_is_clear(monkeypatch):
     env.reset(seed=0)
     with pytest.raises(RuntimeError, match="MUJOCO_GL=egl or MUJOCO_GL=osmesa"):
         env.render()
+
+
+def test_the_size_of_a_picture_can_be_chosen(monkeypatch):
+    monkeypatch.setattr(mujoco, "Renderer", FakeRenderer)
+    env = make_vector(TASK, 1, render_mode="rgb_array", render_options={"size": (720, 96)})
+    env.reset(seed=0)
+    frames = env.render()
+    assert frames is not None
+    assert frames[0].shape == (96, 720, 3)
+
+
+@pytest.mark.parametrize("size", [(0, 480), (480,), (480.5, 480), (5000, 480), "big", None])
+def test_a_size_that_no_picture_has_is_refused(size):
+    with pytest.raises(ValueError, match=r"size is .*; it must be a width and a height of 1 to 4096 pixels"):
+        make_vector(TASK, 1, render_mode="rgb_array", render_options={"size": size})

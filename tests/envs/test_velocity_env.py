@@ -238,3 +238,18 @@ def test_generators_survive_packing(seed, draws):
     np.testing.assert_array_equal(pack_generators([copy]), packed)
     assert copy.integers(0, 2**31, dtype=np.uint32) == generator.integers(0, 2**31, dtype=np.uint32)
     assert copy.normal() == generator.normal()
+
+
+@pytest.mark.parametrize("size", [1e10, 1e160, -1.7e308])
+def test_finite_actions_of_any_size_are_rewarded_with_a_finite_number(size):
+    env = make_vector("SafetyHalfCheetahVelocity-v1", 1)
+    env.reset(seed=0)
+    obs, reward, *_ = env.step(np.full((1, 6), size))
+    assert np.isfinite(obs).all()
+    # The control costs 0.1 of its square, but no more than that of MuJoCo's largest number.
+    np.testing.assert_allclose(reward, -0.1 * 6 * 1e20, rtol=1e-6)
+
+
+def test_options_of_a_reset_are_refused():
+    with pytest.raises(ValueError, match="options: robot is unknown"):
+        make_vector("SafetyHalfCheetahVelocity-v1", 1).reset(seed=0, options={"robot": (0, 0)})

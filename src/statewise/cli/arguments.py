@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import difflib
 import io
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,6 +64,10 @@ class TrainOptions(Reporting):
     """Replace the run that is there already."""
     constraint: Annotated[str | None, arg(metavar="MODULE:FUNCTION")] = None
     """h(obs, action, next_obs), safe iff <= 0, for environments without a cost of their own."""
+    env_kwargs: Annotated[str | None, arg(metavar="JSON")] = None
+    """Keyword arguments of the environment, as in '{"g": 0.1}'."""
+    max_episode_steps: int | None = None
+    """The horizon: an episode is cut after so many steps; None takes the task's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,16 +94,18 @@ class Evaluate(Trusting):
 
     run: RunPath
     """The run folder, or a file that `Agent.save` wrote."""
-    episodes: int = 10
-    """Episodes to play."""
+    episodes: int | None = None
+    """Episodes to play; None plays 10, or 1 where they are filmed. The film shows all of them."""
     seed: int | None = None
     """Seed of the episodes; None takes those of the evaluations in training."""
     checkpoint: Literal["latest", "best"] = "latest"
     """Which checkpoint of the run folder."""
     video: Annotated[Path | None, arg(metavar="FILE.mp4|FILE.gif")] = None
-    """Film environment 0."""
+    """Film the episodes."""
     camera: Literal["track", "top"] | None = None
     """Of the film: behind the robot, or from above (navigation tasks)."""
+    size: tuple[int, int] | None = None
+    """Of the film: width and height in pixels (native tasks)."""
     show_lidar: bool = False
     """Let the film show what the lidars read (navigation tasks)."""
     show_cost: bool = False
@@ -190,6 +197,19 @@ def parse(kind: type[T], argv: list[str], command: str, default: T | None = None
     if unknown:
         raise ValueError(_unknown(unknown[0], list(_names(parsed)), command))
     return parsed
+
+
+def parse_object(name: str, text: str | None) -> dict[str, Any] | None:
+    """The JSON object in an option; ValueError where it isn't one."""
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {text!r} is not JSON ({error}); write it as in '{{\"g\": 0.1}}'") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{name}: {text!r} is not a JSON object; write it as in '{{\"g\": 0.1}}'")
+    return found
 
 
 def parse_train(argv: list[str]) -> Train[Any]:

@@ -31,9 +31,15 @@ def train(argv: list[str]) -> int:
     args = arguments.parse_train(argv)
     from statewise.agent import Agent
 
-    constraint = named.constraint(args.constraint)
-    named.look_in_working_folder(args.task)
-    agent = Agent.from_config(args.config, args.task, constraint=constraint, root=args.root)
+    named.look_in_working_folder(args.task, args.constraint)
+    agent = Agent.from_config(
+        args.config,
+        args.task,
+        env_kwargs=arguments.parse_object("env_kwargs", args.env_kwargs),
+        max_episode_steps=args.max_episode_steps,
+        constraint=args.constraint,
+        root=args.root,
+    )
     return _learn(agent, args, overwrite=args.overwrite)
 
 
@@ -47,7 +53,7 @@ def resume(argv: list[str]) -> int:
     spec = RunSpec.read(run.config_path)
     total = _total_steps(args.total_steps, spec.config)
     latest = CheckpointStore(run.checkpoints, keep=1).latest()
-    agent = Agent.open(args.run, constraint=named.constraint_in_file(spec.constraint))
+    agent = Agent.open(args.run)
     if latest is not None and latest[0] >= total:
         return _make_up(agent, run, latest)
     if latest is None:
@@ -61,32 +67,30 @@ def evaluate(argv: list[str]) -> int:
     """Play episodes with a trained policy."""
     args = arguments.parse(arguments.Evaluate, argv, "evaluate")
     named.allow(args.allow_module)
-    look = {name: getattr(args, name) for name in ("camera", "show_lidar", "show_cost") if getattr(args, name)}
+    look = {name: getattr(args, name) for name in ("camera", "size", "show_lidar", "show_cost") if getattr(args, name)}
     if look and args.video is None:
         raise ValueError(f"{', '.join(look)}: is for films; add --video FILE.mp4")
     from statewise.agent import Agent
     from statewise.training.evaluate import EVAL_SEED
 
-    constraint = None
-    if args.run.is_dir():
-        constraint = named.constraint_in_file(RunSpec.read(RunFolder.open(args.run).config_path).constraint)
-    agent = Agent.load(args.run, which=args.checkpoint, constraint=constraint)
+    agent = Agent.load(args.run, which=args.checkpoint)
     seed = EVAL_SEED if args.seed is None else args.seed
+    episodes = args.episodes if args.episodes is not None else 10 if args.video is None else 1
     if args.video is None:
-        figures = agent.evaluate(args.episodes, seed, deterministic=not args.sampled)
+        figures = agent.evaluate(episodes, seed, deterministic=not args.sampled)
     else:
         from statewise.report.film import VideoWriter
 
         with VideoWriter(args.video) as video:
             figures = agent.evaluate(
-                args.episodes,
+                episodes,
                 seed,
                 render_mode="rgb_array",
                 render_options=look,
                 on_step=video.add_frame,
                 deterministic=not args.sampled,
             )
-    print(json.dumps(figures) if args.json else f"{args.episodes} episodes: {_figures_line(figures)}")
+    print(json.dumps(figures) if args.json else f"{episodes} episodes: {_figures_line(figures)}")
     return OK
 
 
@@ -192,7 +196,7 @@ def _learn(agent: Agent, args: arguments.Reporting, *, overwrite: bool = False, 
     run = agent.run_path
     assert run is not None
     with ExitStack() as stack:
-        listeners = _listeners(args, run, RunSpec(agent.task, agent.config), stack)
+        listeners = _listeners(args, run, RunSpec(agent.task, agent.config, agent.policy.about.environment), stack)
         try:
             agent.learn(total_steps, overwrite=overwrite, progress=_progress(args.quiet), listeners=listeners)
         except Interrupted as error:
@@ -206,7 +210,9 @@ def _learn(agent: Agent, args: arguments.Reporting, *, overwrite: bool = False, 
 def _resume_line(run: Path) -> str:
     """The command that goes on with a run, in another process too."""
     spec = RunSpec.read(RunFolder(run).config_path)
-    names = (full_name(spec.config.method), spec.task, spec.constraint or "")
+    wrappers = spec.environment.wrappers if spec.environment else ()
+    own = (wrapper["entry_point"] for wrapper in wrappers if not wrapper["entry_point"].startswith("gymnasium."))
+    names = (full_name(spec.config.method), spec.task, spec.constraint or "", *own)
     modules = dict.fromkeys(name.rpartition(":")[0] for name in names if ":" in name)
     return shlex.join(["statewise", "resume", str(run), *(part for m in modules for part in ("--allow-module", m))])
 

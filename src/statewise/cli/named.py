@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from statewise.modules import find_function, import_allowed, import_module_of
+from statewise.modules import import_allowed
 
 
 def look_in_working_folder(*names: str | None) -> None:
@@ -23,17 +22,3 @@ def allow(modules: Sequence[str]) -> None:
     """Import the modules of --allow-module, so that a run's files may name them."""
     look_in_working_folder(*(f"{module}:" for module in modules))
     import_allowed(modules)
-
-
-def constraint(name: str | None) -> Callable[..., Any] | None:
-    """The function of --constraint, "module:function", whose module is imported."""
-    if name is None:
-        return None
-    look_in_working_folder(name)
-    import_module_of(name, "constraint")
-    return find_function(name, "constraint")
-
-
-def constraint_in_file(name: str | None) -> Callable[..., Any] | None:
-    """The function that config.json names, of a module that is imported already."""
-    return None if name is None else find_function(name, "constraint")

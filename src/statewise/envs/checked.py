@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     Constraint = Callable[[Floats, Floats, Floats], float]
 
 
+_LARGEST = float(np.finfo(np.float32).max)
+"""Networks and replay hold float32, in which a larger number is infinite, and whatever follows from it NaN."""
+
+
 class CheckedStep(NamedTuple):
     """One step of one world; `constraint` is NaN where the environment gives none."""
 
@@ -44,10 +48,11 @@ class CheckedEnv:
         self._action_dtype = env.action_space.dtype
         self._steps = 0
 
-    def reset(self, seed: int | None) -> Floats:
+    def reset(self, seed: int | None, options: dict[str, Any] | None = None) -> Floats:
         """Start an episode; return its first observation [obs_dim]."""
         self._steps = 0
-        answer = self._call("reset()", self.env.reset, seed=seed)
+        given = {} if options is None else {"options": options}
+        answer = self._call("reset()", self.env.reset, seed=seed, **given)
         if not (isinstance(answer, tuple) and len(answer) == 2):
             self._fault("reset()", "did not return (obs, info)")
         self.obs = self._vector("observation", answer[0])
@@ -129,8 +134,9 @@ class CheckedEnv:
             self._fault(field, f"is not an array of numbers ({error})")
         if vector.shape != self.obs.shape:
             self._fault(field, f"has shape {vector.shape}, the observation space says {self.obs.shape}")
-        if not np.isfinite(vector).all():
-            self._fault(field, f"is not finite at {np.flatnonzero(~np.isfinite(vector)).tolist()}")
+        if not _fits(vector).all():
+            at = np.flatnonzero(~_fits(vector))
+            self._fault(field, f"is not finite at {at.tolist()}, as a float32: {vector[at[0]]:g}")
         return vector
 
     def _number(self, field: str, value: Any) -> float:
@@ -138,8 +144,8 @@ class CheckedEnv:
             number = float(np.asarray(value, np.float64).item())
         except (TypeError, ValueError, OverflowError):
             self._fault(field, f"is {value!r}, not a number")
-        if not np.isfinite(number):
-            self._fault(field, f"is {number}; it must be finite")
+        if not _fits(number):
+            self._fault(field, f"is {number}; it must be finite, as a float32")
         return number
 
     def _flag(self, field: str, value: Any) -> bool:
@@ -157,3 +163,8 @@ class CheckedEnv:
 
     def _fault(self, field: str, problem: str) -> NoReturn:
         raise EnvironmentFault(f"world {self._world}, step {self._steps}: {field} {problem}")
+
+
+def _fits(value: Any) -> Any:
+    """Whether a number, or each of an array, is finite as a float32; NaN is not."""
+    return np.abs(value) <= _LARGEST

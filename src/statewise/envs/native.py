@@ -56,12 +56,12 @@ class NativeVectorEnv(SafeVectorEnv, Generic[WorldsT]):
     worlds: WorldsT
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
-        """World 0 as one frame [480, 480, 3], or None without render_mode "rgb_array"."""
+        """World 0 as one frame [height, width, 3], or None without render_mode "rgb_array"."""
         return (self._picture(),) if self.render_mode == "rgb_array" else None
 
     @abstractmethod
     def _picture(self) -> NDArray[np.uint8]:
-        """World 0, [480, 480, 3]."""
+        """World 0, [height, width, 3]."""
 
     def _advance(self, actions: NDArray[np.float64]) -> Outcome:
         outcome = self.worlds.step(actions)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import ctypes.util
 import importlib
+import operator
 import os
 import sys
 import weakref
@@ -21,15 +22,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_SIZE = 480
+DEFAULT_SIZE = (480, 480)
+"""Width and height of a frame, in pixels."""
+LARGEST_SIZE = 4096
 _LIBRARIES = {"egl": "EGL", "osmesa": "OSMesa"}
 """Ways to draw without a screen, the faster one first, and the system library that each needs."""
 
 
 class Camera:
-    """One of the model's cameras, on a copy of the data so that the simulation is left alone."""
+    """One of the model's cameras, on a copy of the data so that the simulation is left alone.
 
-    def __init__(self, model: mujoco.MjModel, name: str = "track") -> None:
+    size: width and height of its pictures, in pixels; ValueError where they aren't two numbers from 1 to 4096.
+    """
+
+    def __init__(self, model: mujoco.MjModel, name: str = "track", *, size: tuple[int, int] = DEFAULT_SIZE) -> None:
+        self._size = _checked_size(size)
         self._model, self._name = model, name
         self._data = mujoco.MjData(model)
         self._renderer: mujoco.Renderer | None = None
@@ -41,12 +48,12 @@ class Camera:
         mocap: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
         decorate: Callable[[Any], None] | None = None,
     ) -> NDArray[np.uint8]:
-        """The pose `qpos` [nq] as an RGB image [480, 480, 3]; RuntimeError when OpenGL cannot be had.
+        """The pose `qpos` [nq] as an RGB image [height, width, 3]; RuntimeError when OpenGL cannot be had.
 
         mocap: positions [nmocap, 3] and quaternions [nmocap, 4]. decorate: adds to the `MjvScene` before it is drawn.
         """
         if self._renderer is None:
-            self._renderer = _new_renderer(self._model)
+            self._renderer = _new_renderer(self._model, *self._size)
             self._free = weakref.finalize(self, self._renderer.close)
             atexit.register(self._free)  # in front of what OpenGL itself does at exit
         self._data.qpos[:] = qpos
@@ -81,10 +88,22 @@ def choose_backend() -> None:
             return
 
 
-def _new_renderer(model: mujoco.MjModel) -> mujoco.Renderer:
+def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
+    try:
+        width, height = map(operator.index, size)
+    except (TypeError, ValueError):
+        width = height = 0
+    if not (1 <= width <= LARGEST_SIZE and 1 <= height <= LARGEST_SIZE):
+        raise ValueError(f"size is {size!r}; it must be a width and a height of 1 to {LARGEST_SIZE} pixels")
+    return width, height
+
+
+def _new_renderer(model: mujoco.MjModel, width: int, height: int) -> mujoco.Renderer:
+    buffer = model.vis.global_
+    buffer.offwidth, buffer.offheight = max(buffer.offwidth, width), max(buffer.offheight, height)
     try:
         choose_backend()
-        return mujoco.Renderer(model, _SIZE, _SIZE)
+        return mujoco.Renderer(model, height, width)
     except Exception as error:
         raise RuntimeError(
             "no OpenGL to draw with: there is no screen, or MUJOCO_GL does not fit; install EGL (on Debian libegl1 and "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,8 +12,11 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from statewise.errors import EnvironmentFault
+from statewise.identity import Identity
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gymnasium.spaces import Box
     from numpy.typing import NDArray
@@ -48,6 +52,10 @@ class SafeVectorEnv(VectorEnv["NDArray[np.float64]", "NDArray[Any]", "NDArray[An
         training_reward_scale: factor that training (never evaluation) puts on the reward.
         effective_action_space: the part of the action space beyond which actions have no further effect.
         proximity: entries of the observation that sense nearness, 0 at their reach and beyond, 1 touching.
+        wrappers: names of what the environments wear that changes what is seen or done, the innermost first.
+        identity: how the worlds were made; `make_vector` knows.
+        before_restart: called in `step` with the finished worlds [N] bool while they still stand where they ended.
+        ended: the finished worlds [N] bool, during that call; else none.
         diverged: how many episodes were cut short because the simulation broke down.
 
     A subclass gives `render`, `_start_episodes`, `_advance`, `_get_state` and `_set_state`; all else is common.
@@ -89,9 +97,23 @@ class SafeVectorEnv(VectorEnv["NDArray[np.float64]", "NDArray[Any]", "NDArray[An
             "render_modes": ["rgb_array"],
             "render_fps": render_fps,
         }
+        self.wrappers: tuple[str, ...] = ()
+        self.identity = Identity(made="function", unrecorded={"env": "it was put together by hand"})
+        self.ended = np.zeros(num_envs, bool)
+        self.before_restart: Callable[[NDArray[np.bool_]], object] | None = None
         self.diverged = 0
         self._elapsed = np.zeros(num_envs, np.int64)
         self._started = False
+
+    def looks(self) -> dict[str, Any]:
+        """What a run's environment is recognised by, as JSON values."""
+        return {
+            "observations": _describe(self.single_observation_space),
+            "actions": _describe(self.single_action_space),
+            "max_episode_steps": self.max_episode_steps,
+            "wrappers": list(self.wrappers),
+            "constraint": self.has_constraint,
+        }
 
     def action_span(self, span: str) -> Box:
         """What a policy's [−1, 1] spans: the whole action "space", or its "effective" part."""
@@ -102,12 +124,13 @@ class SafeVectorEnv(VectorEnv["NDArray[np.float64]", "NDArray[Any]", "NDArray[An
     ) -> tuple[NDArray[np.float64], dict[str, Any]]:
         """Start a new episode in every world; world i draws from `seed + i`, or goes on with its own generator.
 
-        Returns the observations [N, obs_dim] and an empty info. ValueError for a negative seed.
+        options: what the task takes, for these episodes alone. Returns the observations [N, obs_dim] and an empty info.
+        ValueError for a negative seed, or options that the task doesn't know.
         """
         if seed is not None and seed < 0:
             raise ValueError(f"seed is {seed}; it must be 0 or more")
         seeds = None if seed is None else range(seed, seed + self.num_envs)
-        obs = self._start_episodes(np.arange(self.num_envs), seeds)
+        obs = self._start_episodes(np.arange(self.num_envs), seeds, options)
         self._elapsed[:] = 0
         self._started = True
         return obs, {}
@@ -128,6 +151,7 @@ class SafeVectorEnv(VectorEnv["NDArray[np.float64]", "NDArray[Any]", "NDArray[An
             raise ResetNeeded("call reset() before step()")
         outcome = self._advance(self._checked(actions))
         self._elapsed += 1
+        self._require_finite(outcome)
         truncated = outcome.truncated | (self._elapsed >= self.max_episode_steps)
         infos: dict[str, Any] = {
             **outcome.info,
@@ -138,7 +162,11 @@ class SafeVectorEnv(VectorEnv["NDArray[np.float64]", "NDArray[Any]", "NDArray[An
         done = outcome.terminated | truncated
         obs = outcome.next_obs.copy()
         if done.any():
-            obs[done] = self._start_episodes(np.flatnonzero(done), None)
+            if self.before_restart is not None:
+                self.ended = done
+                self.before_restart(done)
+                self.ended = np.zeros_like(done)
+            obs[done] = self._start_episodes(np.flatnonzero(done), None, None)
             self._elapsed[done] = 0
             final_info = dict(infos)
             infos |= {"final_obs": outcome.next_obs, "_final_obs": done}
@@ -170,8 +198,10 @@ class SafeVectorEnv(VectorEnv["NDArray[np.float64]", "NDArray[Any]", "NDArray[An
         """World 0 as one frame [height, width, 3], or None without a render_mode."""
 
     @abstractmethod
-    def _start_episodes(self, worlds: NDArray[np.intp], seeds: Sequence[int] | None) -> NDArray[np.float64]:
-        """Start episodes in these worlds and return their observations; seeds come only for all worlds at once."""
+    def _start_episodes(
+        self, worlds: NDArray[np.intp], seeds: Sequence[int] | None, options: Mapping[str, Any] | None
+    ) -> NDArray[np.float64]:
+        """Start episodes in these worlds and return their observations; seeds and options come only for all at once."""
 
     @abstractmethod
     def _advance(self, actions: NDArray[np.float64]) -> Outcome:
@@ -185,6 +215,17 @@ class SafeVectorEnv(VectorEnv["NDArray[np.float64]", "NDArray[Any]", "NDArray[An
     def _set_state(self, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
         """Take over a state whose names, shapes and types were checked; return the observations."""
 
+    def _require_finite(self, outcome: Outcome) -> None:
+        """EnvironmentFault naming world, step and field of the first number that isn't one."""
+        fields = {"reward": outcome.reward, "cost": outcome.cost, "observation": outcome.next_obs}
+        if self.has_constraint:
+            fields["constraint"] = outcome.constraint
+        for field, values in fields.items():
+            if not np.isfinite(values).all():
+                at = tuple(np.argwhere(~np.isfinite(values))[0].tolist())
+                step = self._elapsed[at[0]]
+                raise EnvironmentFault(f"world {at[0]}, step {step}: {field} is {values[at]}; it must be finite")
+
     def _checked(self, actions: NDArray[Any]) -> NDArray[np.float64]:
         checked = np.asarray(actions, np.float64)
         if checked.shape != self.action_space.shape:
@@ -196,6 +237,13 @@ class SafeVectorEnv(VectorEnv["NDArray[np.float64]", "NDArray[Any]", "NDArray[An
             world = int(np.flatnonzero(~np.isfinite(checked).all(axis=1))[0])
             raise ValueError(f"the action of world {world} is {checked[world].tolist()}; every entry must be finite")
         return checked
+
+
+def _describe(space: Box) -> str:
+    """Size, range and a digest of all bounds, in double precision."""
+    low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+    digest = hashlib.sha256(low.tobytes() + high.tobytes()).hexdigest()[:8]
+    return f"{space.shape[0]} in [{low.min():g}, {high.max():g}] ({digest})"
 
 
 def require_positive(**numbers: int) -> None:

@@ -159,12 +159,17 @@ class Motion(NamedTuple):
     info: dict[str, Floats]
 
 
+LARGEST_CONTROL = 1e10
+"""MuJoCo's mjMAXVAL."""
+
+
 def judge_motion(task: VelocityTask, before: Floats, after: Floats, actions: Floats, dt: float) -> Motion:
     """Reward, cost and info of moving from `before` to `after` [N, 1 or 2] (m) within dt seconds."""
     velocity = (after - before) / dt
     speed = np.sqrt((velocity**2).sum(axis=1)) if task.planar else velocity[:, 0]
     forward = task.forward_weight * velocity[:, 0]
-    control = task.control_weight * np.square(actions).sum(axis=1)
+    # Beyond that MuJoCo takes a control for broken, and its square might not be finite.
+    control = task.control_weight * np.square(np.clip(actions, -LARGEST_CONTROL, LARGEST_CONTROL)).sum(axis=1)
     reward = forward + task.alive_reward - control
     info = {"x_position": after[:, 0], "x_velocity": velocity[:, 0]}
     if after.shape[1] == 2:

@@ -9,7 +9,7 @@ from gymnasium.spaces import Box
 
 from statewise.envs.fields import OBS_BOUND
 from statewise.envs.native import NativeEnv, NativeVectorEnv
-from statewise.envs.rendering import Camera
+from statewise.envs.rendering import DEFAULT_SIZE, Camera
 from statewise.envs.vector import new_generator, pack_generators, unpack_generators
 from statewise.envs.velocity import VELOCITY_TASKS
 from statewise.envs.velocity_worlds import VelocityWorlds
@@ -28,8 +28,16 @@ def _spaces(worlds: VelocityWorlds) -> tuple[Box, Box]:
     return Box(-OBS_BOUND, OBS_BOUND, shape, np.float64), Box(low, high, dtype=np.float32)
 
 
+def _refuse_options(options: Mapping[str, Any] | None) -> None:
+    if options:
+        raise ValueError(f"options: {', '.join(map(str, options))} is unknown; the Velocity tasks take none at reset")
+
+
 class VelocityVectorEnv(NativeVectorEnv[VelocityWorlds]):
-    """N worlds of a Velocity task. `infos` also holds the task's own keys, each an array [N]."""
+    """N worlds of a Velocity task. `infos` also holds the task's own keys, each an array [N].
+
+    size: width and height of the frames, in pixels.
+    """
 
     def __init__(
         self,
@@ -39,6 +47,7 @@ class VelocityVectorEnv(NativeVectorEnv[VelocityWorlds]):
         threads: int = 1,
         max_episode_steps: int = 1000,
         render_mode: str | None = None,
+        size: tuple[int, int] = DEFAULT_SIZE,
     ) -> None:
         constants = VELOCITY_TASKS[task]
         self.worlds = VelocityWorlds(constants, num_envs, threads)
@@ -56,7 +65,7 @@ class VelocityVectorEnv(NativeVectorEnv[VelocityWorlds]):
             render_fps=round(1.0 / self.worlds.dt),
         )
         self._generators = [new_generator(None) for _ in range(num_envs)]
-        self._camera = Camera(self.worlds.model)
+        self._camera = Camera(self.worlds.model, size=size)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Stop the threads and free the renderer."""
@@ -66,7 +75,10 @@ class VelocityVectorEnv(NativeVectorEnv[VelocityWorlds]):
     def _picture(self) -> NDArray[np.uint8]:
         return self._camera.picture(self.worlds.qpos(0))
 
-    def _start_episodes(self, worlds: NDArray[np.intp], seeds: Sequence[int] | None) -> NDArray[np.float64]:
+    def _start_episodes(
+        self, worlds: NDArray[np.intp], seeds: Sequence[int] | None, options: Mapping[str, Any] | None
+    ) -> NDArray[np.float64]:
+        _refuse_options(options)
         if seeds is not None:
             self._generators = [new_generator(seed) for seed in seeds]
         for world in worlds:
@@ -89,22 +101,23 @@ class VelocityEnv(NativeEnv[VelocityWorlds]):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012
 
-    def __init__(self, task: str, render_mode: str | None = None) -> None:
+    def __init__(self, task: str, render_mode: str | None = None, *, size: tuple[int, int] = DEFAULT_SIZE) -> None:
         worlds = VelocityWorlds(VELOCITY_TASKS[task], 1)
         super().__init__(worlds, _spaces(worlds), render_mode, "rgb_array")
-        self._camera = Camera(worlds.model)
+        self._camera = Camera(worlds.model, size=size)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float64], dict[str, Any]]:
         """Start an episode from `seed`, or go on with the generator. Returns the observation [obs_dim]."""
+        _refuse_options(options)
         super().reset(seed=seed, options=options)
         self.worlds.restart(0, self.np_random)
         self._started = True
         return self.worlds.obs[0].copy(), {}
 
     def render(self) -> NDArray[np.uint8] | None:
-        """A frame [480, 480, 3] from the tracking camera, or None without render_mode "rgb_array"."""
+        """A frame [height, width, 3] from the tracking camera, or None without render_mode "rgb_array"."""
         return self._camera.picture(self.worlds.qpos(0)) if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:

@@ -46,19 +46,20 @@ class VideoWriter:
         """Film environment 0 as it is now; ValueError where it can't be drawn."""
         if self._writer is None:
             self._writer = self._open(env.metadata["render_fps"])
-        if self._steps % self._stride == 0:
+        # Of an episode that ends no film leaves out the last frame, whatever it does with those in between.
+        if self._steps % self._stride == 0 or env.ended[0]:
             frame = _frame(env)
             with warnings.catch_warnings():
                 # JAX warns of every fork; the one at the first frame goes straight on to ffmpeg.
                 warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
                 self._writer.append_data(frame)
-        self._steps += 1
+        self._steps = 0 if env.ended[0] else self._steps + 1
 
     def _open(self, fps: float) -> Any:
         import imageio
 
         if self.path.suffix.lower() == ".mp4":
-            return imageio.get_writer(self._temporary, fps=fps)
+            return imageio.get_writer(self._temporary, fps=fps, macro_block_size=2)
         self._stride = max(1, round(fps / _GIF_FPS))
         return imageio.get_writer(self._temporary, duration=1000 * self._stride / fps, loop=0)
 

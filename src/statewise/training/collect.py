@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from statewise.actions import Span, rescale_action
 from statewise.envs import SafeVectorEnv
+from statewise.errors import EnvironmentFault
 from statewise.storage.replay import RowLayout
 
 Act = Callable[[NDArray[Any], int], NDArray[Any]]
@@ -44,6 +45,7 @@ class Collector:
 
     def _step(self, act: Act) -> NDArray[np.float32]:
         obs, action = self._obs, act(self._obs, self.tick)
+        require_actions(action, obs)
         self._obs, reward, terminated, truncated, infos = self.env.step(rescale_action(action, self.span))
         cost = infos["cost"]
         self.tick += 1
@@ -82,6 +84,16 @@ class Collector:
         self.tick, self.violations = (int(x) for x in arrays["counters"])
         self._running = np.array(arrays["running"]) if self.env.exact_state else np.zeros_like(self._running)
         self._finished = list(np.array(arrays["finished"]))
+
+
+def require_actions(actions: NDArray[Any], obs: NDArray[np.float64]) -> None:
+    """Raise EnvironmentFault where a policy has no answer to observations, which is the fault of their size."""
+    if not np.isfinite(actions).all():
+        world = int(np.argwhere(~np.isfinite(actions))[0, 0])
+        largest = float(np.abs(obs[world]).max())
+        raise EnvironmentFault(
+            f"world {world}: observation has entries up to {largest:g}, for which the policy has no finite action"
+        )
 
 
 def episode_metrics(episodes: NDArray[np.float64]) -> dict[str, float]:

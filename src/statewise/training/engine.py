@@ -31,7 +31,8 @@ class Engine:
         self.env = env
         self.learner = learner
         self.config: RunConfig = learner.config
-        self.about = PolicyFacts(self.config, env.task, learner.task, env.action_span(self.config.action_span))
+        span = env.action_span(self.config.action_span)
+        self.about = PolicyFacts(self.config, env.task, learner.task, span, env.identity)
         self.collector = Collector(env, self.learner.layout, self.about.span)
         self.memory = self.learner.make_memory(replay_path)
         self.stopwatch = Stopwatch()

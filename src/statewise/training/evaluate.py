@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from statewise.actions import Span, rescale_action
 from statewise.envs import SafeVectorEnv
-from statewise.training.collect import episode_metrics
+from statewise.training.collect import episode_metrics, require_actions
 from statewise.training.diagnostics import Experience
 
 EVAL_SEED = 1_000_003
@@ -28,26 +28,35 @@ def play_episodes(
 ) -> NDArray[np.float64]:
     """Play `episodes` in each environment; rows (return, cost, length), environment by environment: [N·episodes, 3].
 
-    The number per environment is fixed, so that short episodes don't crowd out long ones. `on_step` is called after
-    every step while an episode is still wanted, say to take a frame; `experience` takes in all steps. span: what the
-    actions of `act`, in [−1, 1], span; the environment's if None.
+    The number per environment is fixed, so that short episodes don't crowd out long ones. `on_step` is called at every
+    state of the episodes of environment 0 that are counted, the first and the last of each included, say to take a
+    frame; `experience` takes in all steps. span: what the actions of `act`, in [−1, 1], span; the environment's if
+    None.
     """
     obs, _ = env.reset(seed=seed)
     span = env.single_action_space if span is None else span
     running = np.zeros((3, env.num_envs))
     finished: list[list[NDArray[np.float64]]] = [[] for _ in range(env.num_envs)]
+
+    def show(done: NDArray[np.bool_] | None = None) -> None:
+        if on_step is not None and len(finished[0]) < episodes and (done is None or done[0]):
+            on_step(env)
+
+    env.before_restart = None if on_step is None else show
+    show()
     while any(len(done) < episodes for done in finished):
-        before = obs
-        obs, reward, terminated, truncated, infos = env.step(rescale_action(act(obs), span))
+        before, actions = obs, act(obs)
+        require_actions(actions, obs)
+        obs, reward, terminated, truncated, infos = env.step(rescale_action(actions, span))
         if experience is not None:
             experience.add(before, reward, terminated, truncated, infos)
         running += (reward, infos["cost"], np.ones_like(reward))
-        if on_step is not None:
-            on_step(env)
         for i in np.flatnonzero(terminated | truncated):
             if len(finished[i]) < episodes:
                 finished[i].append(running[:, i].copy())
             running[:, i] = 0.0
+        show()
+    env.before_restart = None
     return np.array([row for environment in finished for row in environment])
 
 

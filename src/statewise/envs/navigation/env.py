@@ -15,10 +15,11 @@ from statewise.envs.native import NativeEnv, NativeVectorEnv
 from statewise.envs.navigation.pictures import Pictures
 from statewise.envs.navigation.registry import find_task
 from statewise.envs.navigation.worlds import NavigationWorlds
+from statewise.envs.rendering import DEFAULT_SIZE
 from statewise.envs.vector import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -49,7 +50,8 @@ class NavigationVectorEnv(NativeVectorEnv[NavigationWorlds]):
     `infos` also holds the task's cost keys, `cost_sum` and `goal_met`, each an array [N]; a cost that does not hold at
     present is NaN in `infos` (a single environment leaves the key out). threads: worker threads; the results don't
     depend on their number. sleep: let vases that lie still sleep, which changes what they do by less than 1e-5 m/s.
-    camera, show_lidar, show_cost: what `render` draws.
+    camera, show_lidar, show_cost, size (width, height): what `render` draws. The options of `reset`, those of
+    `NavigationEnv.reset`, are for all worlds alike.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class NavigationVectorEnv(NativeVectorEnv[NavigationWorlds]):
         camera: CameraName = "track",
         show_lidar: bool = False,
         show_cost: bool = False,
+        size: tuple[int, int] = DEFAULT_SIZE,
     ) -> None:
         rules, robot = find_task(task)
         self.worlds = NavigationWorlds(rules, robot, num_envs, threads=threads, sleep=sleep)
@@ -81,7 +84,7 @@ class NavigationVectorEnv(NativeVectorEnv[NavigationWorlds]):
             render_mode=render_mode,
             render_fps=round(1.0 / self.worlds.dt),
         )
-        self._looks: dict[str, Any] = {"camera": camera, "show_lidar": show_lidar, "show_cost": show_cost}
+        self._looks: dict[str, Any] = {"camera": camera, "show_lidar": show_lidar, "show_cost": show_cost, "size": size}
         self._pictures: Pictures | None = None
         self._cost = np.zeros(num_envs)
 
@@ -101,9 +104,12 @@ class NavigationVectorEnv(NativeVectorEnv[NavigationWorlds]):
         if self._pictures is not None:
             self._pictures.close()
 
-    def _start_episodes(self, worlds: NDArray[np.intp], seeds: Sequence[int] | None) -> NDArray[np.float64]:
+    def _start_episodes(
+        self, worlds: NDArray[np.intp], seeds: Sequence[int] | None, options: Mapping[str, Any] | None
+    ) -> NDArray[np.float64]:
+        places = self.worlds.places(options)
         for world in worlds:
-            self.worlds.restart(int(world), None if seeds is None else _stream_seed(seeds[world]))
+            self.worlds.restart(int(world), None if seeds is None else _stream_seed(seeds[world]), places)
             self._cost[world] = 0.0
         return self.worlds.observe_all()[worlds]
 
@@ -136,13 +142,14 @@ class NavigationEnv(NativeEnv[NavigationWorlds]):
         camera: CameraName = "track",
         show_lidar: bool = False,
         show_cost: bool = False,
+        size: tuple[int, int] = DEFAULT_SIZE,
     ) -> None:
         rules, robot = find_task(task)
         worlds = NavigationWorlds(rules, robot, 1, sleep=sleep)
         super().__init__(worlds, _spaces(worlds), render_mode, "rgb_array", "human")
         self.effective_action_space = _effective_actions(worlds)
         self.proximity = _proximity(worlds)
-        self._looks: dict[str, Any] = {"camera": camera, "show_lidar": show_lidar, "show_cost": show_cost}
+        self._looks: dict[str, Any] = {"camera": camera, "show_lidar": show_lidar, "show_cost": show_cost, "size": size}
         self._pictures: Pictures | None = None
         self._window: Any = None
         self._cost = 0.0
@@ -150,12 +157,17 @@ class NavigationEnv(NativeEnv[NavigationWorlds]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float64], dict[str, Any]]:
-        """Draw a new layout from `seed`, or go on with the stream. Returns the observation [obs_dim]."""
+        """Draw a new layout from `seed`, or go on with the stream. Returns the observation [obs_dim].
+
+        options: what stands where, as in `{"robot": (x, y, yaw), "hazard": [(x, y), …], "goal": (x, y)}`, m and rad;
+        what isn't named is drawn. ValueError where they don't fit the task.
+        """
+        places = self.worlds.places(options)
         super().reset(seed=seed, options=options)
         # Without a seed the first stream follows from Gymnasium's generator, later ones go on.
         if seed is None and not self._started:
             seed = int(self.np_random.integers(_SEEDS))
-        self.worlds.restart(0, None if seed is None else _stream_seed(seed))
+        self.worlds.restart(0, None if seed is None else _stream_seed(seed), places)
         self._started, self._cost = True, 0.0
         obs = self.worlds.observe_all()[0].copy()
         if self.render_mode == "human":
@@ -171,7 +183,7 @@ class NavigationEnv(NativeEnv[NavigationWorlds]):
         return result
 
     def render(self) -> NDArray[np.uint8] | None:
-        """A frame [480, 480, 3] with render_mode "rgb_array"; "human" brings MuJoCo's window up to date."""
+        """A frame [height, width, 3] with render_mode "rgb_array"; "human" brings MuJoCo's window up to date."""
         if self.render_mode is None:
             return None
         if self._pictures is None:

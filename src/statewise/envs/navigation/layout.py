@@ -13,7 +13,7 @@ import numpy as np
 from statewise.errors import EnvironmentFault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -90,17 +90,29 @@ class LayoutSampler:
         self._plan = plan
         self._place, self._block = _place, _FIRST_BLOCK
 
-    def draw(self, stream: np.random.RandomState) -> Floats:
+    def draw(self, stream: np.random.RandomState, given: Mapping[int, Floats] | None = None) -> Floats:
         """Positions [n, 2] of the robot and all objects, m.
 
         A try draws x, then y, and is accepted if it is no nearer to anything placed so far than the sum of the
         keepouts. After 100 failed tries for one object all are drawn again; LayoutError after 10,000 such restarts.
+        given: places [2] that are not drawn, by row; they may be as near to each other as they like.
         """
+        if given:
+            # What is given comes first, so that the rest keeps away from it.
+            order = [*given, *(row for row in range(len(self._plan.low)) if row not in given)]
+            drawn = self._draw(stream, Plan(*(column[order] for column in self._plan)), np.array([*given.values()]))
+            xy = np.empty_like(drawn)
+            xy[order] = drawn
+            return xy
+        return self._draw(stream, self._plan, np.empty((0, 2)))
+
+    def _draw(self, stream: np.random.RandomState, plan: Plan, given: Floats) -> Floats:
         start = stream.get_state(legacy=False)
         block = self._block
         while True:
-            xy = np.empty_like(self._plan.low)
-            used = self._place(stream.random_sample(block), *self._plan, xy)
+            xy = np.empty_like(plan.low)
+            xy[: len(given)] = given
+            used = self._place(stream.random_sample(block), *plan, xy, len(given))
             stream.set_state(start)
             if used == _FAILED:
                 raise LayoutError(
@@ -123,11 +135,14 @@ def draw_place(stream: np.random.RandomState, low: Floats, span: Floats, reach: 
     raise LayoutError(f"no free place was found in {GOAL_TRIES} tries")
 
 
-def _place(doubles: Floats, low: Floats, span: Floats, keepout: Floats, xy: Floats) -> int:
-    """Fill `xy` [n, 2] from a block of uniform doubles; returns how many were used, or why there is no layout."""
+def _place(doubles: Floats, low: Floats, span: Floats, keepout: Floats, xy: Floats, given: int = 0) -> int:
+    """Fill `xy` [n, 2] behind its first `given` rows from a block of uniform doubles.
+
+    Returns how many were used, or why there is no layout.
+    """
     used, count = 0, len(keepout)
     for _ in range(RESTARTS):
-        placed = 0
+        placed = given
         while placed < count:
             accepted = False
             for _ in range(TRIES):

@@ -12,7 +12,7 @@ import numpy as np
 
 from statewise.envs.navigation.lidar import BINS
 from statewise.envs.navigation.scene import build_scene
-from statewise.envs.rendering import Camera
+from statewise.envs.rendering import DEFAULT_SIZE, Camera
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ class Pictures:
 
     camera: `track` follows the robot, `top` looks at everything from above. show_lidar: rings of beads around the
     robot, one for each kind from the inside out, more solid where something is near. show_cost: a red ball around a
-    robot that costs.
+    robot that costs. size: width and height in pixels.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class Pictures:
         *,
         show_lidar: bool = False,
         show_cost: bool = False,
+        size: tuple[int, int] = DEFAULT_SIZE,
     ) -> None:
         if camera not in get_args(CameraName):
             raise ValueError(f"camera is {camera!r}; choose {' or '.join(get_args(CameraName))}")
@@ -49,11 +50,11 @@ class Pictures:
         self.scene = build_scene(worlds.robot, worlds.task.objects, drawn=True)
         for part in set(_FRONT_PARTS) & set(worlds.robot.geoms):
             self.scene.model.geom(part).rgba = _FRONT_RGBA
-        self._camera = Camera(self.scene.model, camera)
+        self._camera = Camera(self.scene.model, camera, size=size)
         self._window: Any = None
 
     def picture(self, world: int = 0, *, cost: float = 0.0) -> NDArray[np.uint8]:
-        """One world as an RGB image [480, 480, 3]; RuntimeError when OpenGL cannot be had. cost: of the last step."""
+        """One world as an RGB image [height, width, 3]; RuntimeError without OpenGL. cost: of the last step."""
         qpos, mocap_pos, mocap_quat = self.pose(world)
 
         def decorate(scene: Any) -> None:

@@ -27,6 +27,7 @@ class View:
     from the robot to the objects, by kind. touching: [N, count], > 0 where the robot touches an object of a kind that
     can be touched. speed: [N, count] of objects that can be pushed. plan: the room for robot and objects. memory: what
     the task keeps of every world, by name, each an array with a leading axis N; saved and restored with the state.
+    given: in `begin`, the names of what the reset was told to place, which is to stay there.
     """
 
     position: Floats
@@ -38,6 +39,7 @@ class View:
     touching: dict[str, Floats] = field(default_factory=dict)
     speed: dict[str, Floats] = field(default_factory=dict)
     memory: dict[str, NDArray] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
 
 
 class Verdict(NamedTuple):

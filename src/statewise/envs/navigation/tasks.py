@@ -39,6 +39,8 @@ BOUNDARY = 1.125
 """m; beyond it in x (Circle1) or in x or y (Circle2) a step costs."""
 BUTTON_PAUSE = 10
 """Steps after a success in which wrong buttons do not cost."""
+SAME_PLACE = 1e-6
+"""m; a goal that is told to be so near to a button is on it."""
 _TINY = np.finfo(float).tiny
 CONTACT_REACH = 0.2
 """m; the radius of the Point robot plus that of a button, and half the width of a vase or a gremlin."""
@@ -95,6 +97,9 @@ class GoalTask(NavigationTask):
         return {"last_distance": np.zeros(num_envs)}
 
     def begin(self, view: View, world: int, stream: np.random.RandomState) -> None:
+        if "goal" in view.given:
+            _remember_distance(view, world)
+            return
         # The goal of the layout is thrown away and drawn again, as in the original.
         self.renew(view, world, stream)
 
@@ -186,8 +191,19 @@ class ButtonTask(NavigationTask):
         }
 
     def begin(self, view: View, world: int, stream: np.random.RandomState) -> None:
+        goal = view.xy["goal"][world, 0].copy()
         self.renew(view, world, stream)
         view.memory["button_timer"][world] = 0
+        if "goal" in view.given:
+            self._set_goal(view, world, goal)
+
+    def _set_goal(self, view: View, world: int, goal: Floats) -> None:
+        buttons = np.linalg.norm(view.xy["button"][world] - goal, axis=1)
+        if buttons.min() > SAME_PLACE:
+            raise ValueError(f"options: goal is {goal.tolist()}, but it stands on a button: place the buttons too")
+        view.memory["goal_button"][world] = buttons.argmin()
+        view.xy["goal"][world, 0] = goal
+        _remember_distance(view, world)
 
     def judge(self, view: View) -> Verdict:
         memory, touching = view.memory, view.touching["button"] > 0.0

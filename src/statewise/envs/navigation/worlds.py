@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import mujoco
 import numpy as np
 
-from statewise.envs.navigation.layout import LayoutError, LayoutSampler, Plan, Streams
+from statewise.envs.navigation.layout import LayoutError, LayoutSampler, Streams
 from statewise.envs.navigation.lidar import BINS, Lidar
+from statewise.envs.navigation.places import Places, check_task, make_plan, read_places
 from statewise.envs.navigation.robots import FRAME_SKIP
 from statewise.envs.navigation.scene import build_scene, gremlin_path
 from statewise.envs.navigation.simulation import simulate
 from statewise.envs.navigation.task import Verdict, View
 from statewise.envs.vector import Outcome, require_positive
+from statewise.errors import EnvironmentFault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-ANCHOR = 1e-9
-"""m; what has a fixed place stands within so much of it, since the original draws its place too."""
 SMALLEST = 1e-6
 """The least violation, m: that of a contact whose margin, a surrogate, says that there is none."""
 _ROBOT_BODY = 1
@@ -48,6 +48,7 @@ class NavigationWorlds:
         self, task: NavigationTask, robot: Robot, num_envs: int, *, threads: int = 1, sleep: bool = True
     ) -> None:
         require_positive(num_envs=num_envs, threads=threads)
+        check_task(task)
         self.task, self.robot = task, robot
         sleep = sleep and any(each.kind.body == "free" for each in task.objects)
         self.scene = build_scene(robot, task.objects, sleep=sleep)
@@ -76,22 +77,30 @@ class NavigationWorlds:
         self._readings = self._simulation.values["sensordata"][:, : robot.readings]
         self.obs = np.zeros((num_envs, robot.observed + BINS * len(self._seen)))
 
-    def restart(self, world: int, seed: int | None) -> None:
+    def restart(self, world: int, seed: int | None, places: Places | None = None) -> None:
         """Draw a new layout for one world, from a stream started with `seed` or from where the stream stands.
 
-        LayoutError when there is no room.
+        places: what stands where it is told. LayoutError when there is no room.
         """
         if seed is not None:
             self.streams.seed(world, seed)
         stream = self.streams.of(world)
-        xy = self._layouts.draw(stream)
+        places = places or Places()
+        xy = self._layouts.draw(stream, places.xy)
         yaw = np.array([_TURN * stream.random_sample() for _ in range(len(xy))])
         for slot in self.scene.slots.values():
             if not slot.objects.kind.turned:
                 yaw[slot.rows] = slot.objects.yaws or 0.0
+        for row, angle in places.yaw.items():
+            yaw[row] = angle
         self.place(world, xy, yaw)
         self._look()
+        self.view.given = places.kinds
         self.task.begin(self.view, world, stream)
+
+    def places(self, options: Mapping[str, Any] | None) -> Places:
+        """The places that `options` of a reset name; ValueError where they don't fit the task."""
+        return read_places(options, self.scene.slots)
 
     def place(self, world: int, xy: Floats, yaw: Floats) -> None:
         """Put robot and objects of one world at rest at xy [n, 2] with yaw [n], the robot first."""
@@ -117,7 +126,7 @@ class NavigationWorlds:
         path = self._path() if self._gremlins else None
         self._simulation.step(actions, path)
         self._look()
-        verdict = self.task.judge(self.view)
+        verdict = self._judge()
         broken = self._simulation.broken()
         some_broke = np.count_nonzero(broken) > 0  # faster than any() on a few worlds
         if some_broke:
@@ -193,6 +202,18 @@ class NavigationWorlds:
     def close(self) -> None:
         """Stop the threads."""
         self._simulation.close()
+
+    def _judge(self) -> Verdict:
+        name, shape = type(self.task).__name__, (len(self.obs),)
+        try:
+            verdict = self.task.judge(self.view)
+        except Exception as error:
+            raise EnvironmentFault(f"{name}.judge raised {type(error).__name__}: {error}") from error
+        fields = {"reward": verdict.reward, "margin": verdict.margin, "met": verdict.met, **verdict.costs}
+        for field, values in fields.items():
+            if np.shape(values) != shape:
+                raise EnvironmentFault(f"{name}.judge: {field} has shape {np.shape(values)}; it must be {shape}")
+        return verdict
 
     def _make_view(self, num_envs: int) -> View:
         values = self._simulation.values
@@ -271,24 +292,6 @@ class NavigationWorlds:
             truncated=broken,
             info={**verdict.costs, "cost_sum": cost, "goal_met": verdict.met},
         )
-
-
-def make_plan(task: NavigationTask) -> Plan:
-    """The room for the robot and for every object of a task, in the order in which they are placed."""
-    half, own = task.extents, task.robot_extents
-    keepouts, rectangles = [task.robot_keepout], [np.array([-1.0, -1.0, 1.0, 1.0]) * (half if own is None else own)]
-    for each in task.objects:
-        for i in range(each.count):
-            keepouts.append(each.keepout)
-            if each.at:
-                reach = each.keepout + ANCHOR
-                x, y = each.at[i]
-                rectangles.append(np.array([x - reach, y - reach, x + reach, y + reach]))
-            else:
-                rectangles.append(np.array([-half, -half, half, half]))
-    keepout, rectangle = np.array(keepouts), np.array(rectangles)
-    low, high = rectangle[:, :2] + keepout[:, None], rectangle[:, 2:] - keepout[:, None]
-    return Plan(low, high - low, keepout)
 
 
 def _silenced(verdict: Verdict, worlds: NDArray[np.bool_]) -> Verdict:
