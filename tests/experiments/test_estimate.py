@@ -13,7 +13,7 @@ from statewise.cli import main
 from statewise.config import SacConfig
 from statewise.experiments.grid import estimate as estimating
 from statewise.experiments.grid.display import clock
-from statewise.experiments.grid.estimate import combined, estimate, lines, measure_runs, probed_runs, run_seconds
+from statewise.experiments.grid.estimate import combined, estimate, lines, measure_runs, probed_runs, run_seconds, size
 from statewise.experiments.grid.plan import plan
 from statewise.experiments.grid.probe import Measured, measure, rates, shortened
 from statewise.experiments.grid.spec import GridSpec
@@ -146,3 +146,8 @@ def test_a_run_that_cannot_be_measured_is_named(entries: list[Entry]) -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(3.4e6, "3 MB"), (1.26e9, "1.3 GB")])
+def test_sizes(count: float, text: str) -> None:
+    assert size(count) == text

@@ -84,7 +84,7 @@ def entries(tmp_path: Path) -> list[Entry]:
 
 
 def test_a_row_of_the_table(entries: list[Entry]) -> None:
-    assert cells(entries[1]) == ("sac A seed 1", "50%", "50", "12.3", "0.5", "0 min 10 s", "running")
+    assert cells(entries[1]) == ("sac A 1", "50%", "50", "12.3", "0.5", "0 min 10 s", "running")
     assert cells(entries[3])[-1] == "failed: killed by SIGKILL (tried 3 times)"
 
 
@@ -98,8 +98,8 @@ def test_a_table_that_is_too_long_shows_first_what_runs_and_what_failed(entries:
     console.print(table(entries, rows=2))
     assert isinstance(console.file, io.StringIO)
     drawn = console.file.getvalue()
-    assert drawn.index("seed 1") < drawn.index("seed 3") < drawn.index("and 2 more")
-    assert "seed 0" not in drawn
+    assert drawn.index("sac A 1") < drawn.index("sac A 3") < drawn.index("and 2 more")
+    assert "sac A 0" not in drawn
 
 
 def test_the_live_table_leaves_lines_above_it_and_nothing_before_it_is_shown(entries: list[Entry]) -> None:
@@ -110,7 +110,7 @@ def test_the_live_table_leaves_lines_above_it_and_nothing_before_it_is_shown(ent
     live.say("something happened")
     live.close()
     assert "something happened" in drawn.getvalue()
-    assert drawn.getvalue().index("sac A seed 1") < drawn.getvalue().index("something happened")
+    assert drawn.getvalue().index("sac A 1") < drawn.getvalue().index("something happened")
 
 
 def test_plain_lines_are_events_and_a_summary_now_and_then(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ PLAIN_SECONDS = 60.0
 """Between two summaries on plain lines."""
 ORDER = ("running", "failed", "waiting", "finished")
 """Which runs a table that is too long for the terminal shows first."""
+FIGURES = {"progress": 8, "steps/s": 7, "return": 7, "cost": 6, "left": 11}
+"""Columns of figures and their widths; the run's name and its state share what a terminal has left."""
 STYLES = {"running": "bold", "failed": "red", "waiting": "dim", "finished": "green"}
 
 
@@ -83,25 +86,31 @@ def summary(entries: Sequence[Entry]) -> str:
 def table(entries: Sequence[Entry], rows: int) -> RenderableType:
     """The runs as a table of at most `rows` rows, running ones first, over the summary."""
     from rich.table import Table
+    from rich.text import Text
 
     grid = Table(caption=summary(entries), caption_justify="left", box=None, pad_edge=False)
-    for name in ("run", "progress", "steps/s", "return", "cost", "left", ""):
-        grid.add_column(name, justify="left" if name in ("run", "") else "right", no_wrap=True)
+    grid.add_column("run", min_width=22)
+    for name, width in FIGURES.items():
+        grid.add_column(name, justify="right", width=width, no_wrap=True)
+    grid.add_column("state", min_width=8)
     ordered = sorted(entries, key=lambda entry: ORDER.index(entry.state))
     for entry in ordered[:rows]:
-        grid.add_row(*cells(entry), style=STYLES[entry.state])
+        texts = (Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells(entry))
+        grid.add_row(*texts, style=STYLES[entry.state])
     if len(ordered) > rows:
         grid.add_row(f"and {len(ordered) - rows} more", style="dim")
     return grid
 
 
 def cells(entry: Entry) -> tuple[str, ...]:
-    """A run's row: name, progress, rate, return, cost, time left, and its state or what is the matter."""
+    """A run's row: label, task and seed, the figures, and its state or what is the matter."""
     watch, runs = entry.watch, entry.state == "running"
     figures = [f"{watch.figures[name]:.1f}" if name in watch.figures else "" for name in ("return", "cost")]
     left = clock((entry.run.total_steps - watch.step) / watch.rate) if runs and watch.rate else ""
+    spec = entry.run.spec
+    task = re.sub(r"^Safety|-v\d+$", "", spec.task)
     return (
-        entry.run.name,
+        f"{entry.run.label} {task} {spec.config.seed}",
         f"{watch.step / entry.run.total_steps:.0%}",
         f"{watch.rate:,.0f}" if runs and watch.rate else "",
         *figures,

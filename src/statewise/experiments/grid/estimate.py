@@ -132,6 +132,11 @@ def lines(entries: Sequence[Entry], found: Estimate, jobs: int) -> list[str]:
     ]
     total = (
         f"{len(found.seconds)} of {len(entries)} runs are missing: about {clock(found.grid_seconds)} with {jobs} side"
-        f" by side, {found.memory_bytes / 1e9:.1f} GB of memory, {found.disk_bytes / 1e9:.1f} GB of disk"
+        f" by side, {size(found.memory_bytes)} of memory, {size(found.disk_bytes)} of disk"
     )
     return [*listed, total]
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
