@@ -15,6 +15,7 @@ COMMANDS = {
     "resume": ("RUN", "go on with a run from its last checkpoint"),
     "evaluate": ("RUN", "play episodes with a trained policy, and film them"),
     "plot": ("RUN...", "draw one run, or compare several"),
+    "verify": ("", "check the paper's theorems in numbers"),
     "methods": ("", "list the methods"),
     "tasks": ("", "list the native tasks"),
     "config": ("METHOD", "print a method's configuration as JSON"),
@@ -25,7 +26,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; argv defaults to the process's arguments.
 
-    0: done; 2: bad input; 3: training diverged or the environment failed; 130: interrupted.
+    0: done; 2: bad input; 3: training diverged, the environment failed or a claim did not hold; 130: interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:

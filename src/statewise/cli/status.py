@@ -6,7 +6,7 @@ OK = 0
 BAD_INPUT = 2
 """A method, task, option, file or folder that can't be used."""
 FAULT = 3
-"""Training diverged, or the environment broke its contract."""
+"""Training diverged, the environment broke its contract, or a claim of `verify` did not hold."""
 INTERRUPTED = 130
 """Stopped by Ctrl-C or SIGTERM."""
 
