@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ def updates_picture(road: RoadRuns, path: Path) -> None:
                 _way(top, bottom, road, history, SIZE_COLOURS[size], label=f"α = {size:g} · 2/L")
             top.set_title(title)
             bottom.set_xlabel("iteration k")
-        _way(*panels[:, 1], road, road.scheduled, INK, label="the paper's ρ", linestyle=(0, (4, 2)))
+        _way(panels[0, 1], panels[1, 1], road, road.scheduled, INK, label="the paper's ρ", linestyle=(0, (4, 2)))
         panels[0, 0].set_ylabel("‖λᵏ − λ*‖ / ‖λ*‖")
         panels[1, 0].set_ylabel("KKT residual of (πᵏ, λᵏ)")
         for axes in panels[0]:
@@ -89,8 +90,8 @@ def safe_set_picture(reach: ReachRun, path: Path) -> None:
         axes = figure.subplots()
         _map(figure, axes, reach.system, reach.value, "V(p, v), the smallest worst h in m")
         p, v = reach.grid.states()
-        axes.contour(p, v, reach.value, levels=[0.0], colors=[RED], linewidths=1.4)
-        handles = [Line2D([], [], color=RED), Line2D([], [], color=INK, linestyle="dashed")]
+        axes.contour(p, v, reach.value, levels=[0.0], colors=[RED], linewidths=3.0)
+        handles = [Line2D([], [], color=RED, linewidth=3.0), Line2D([], [], color=INK, linestyle="dashed")]
         axes.legend(handles, ["dynamic programming", "closed form"], loc="upper center", ncols=2, frameon=True)
         axes.set_title("Maximal safe set of a double integrator")
         write_picture(figure, path)
@@ -107,9 +108,11 @@ def risk_picture(
     lam, f = (part.reshape(p.shape) for part in risk(np.stack([p.ravel(), v.ravel()], axis=-1)))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(13, 4.4), layout="constrained")
-        for axes, values, name in zip(figure.subplots(1, 2), (lam, f), ("λ", "F̂"), strict=True):
-            _map(figure, axes, system, values, name)
-            axes.contour(p, v, f, levels=[cost_threshold], colors=[RED], linewidths=1.4)
+        free_f = np.where(system.penetration(p) <= 0.0, f, np.nan)
+        scales = LogNorm(vmin=max(float(lam.min()), 1e-3)), None
+        for axes, values, name, scale in zip(figure.subplots(1, 2), (lam, f), ("λ", "F̂"), scales, strict=True):
+            _map(figure, axes, system, values, name, scale)
+            axes.contour(p, v, free_f, levels=[cost_threshold], colors=[RED], linewidths=1.4)
             axes.set_title(f"{name}(p, v)")
             handles = [Line2D([], [], color=RED), Line2D([], [], color=INK, linestyle="dashed")]
             axes.legend(handles, ["F̂ = d", "maximal safe set"], loc="upper center", ncols=2, frameon=True)
@@ -124,10 +127,12 @@ def _way(top: Axes, bottom: Axes, road: RoadRuns, history: History, colour: str,
     bottom.semilogy(np.arange(1, len(residuals) + 1), residuals, **line)
 
 
-def _map(figure: Figure, axes: Axes, system: DoubleIntegrator, values: NDArray[Any], name: str) -> None:
+def _map(
+    figure: Figure, axes: Axes, system: DoubleIntegrator, values: NDArray[Any], name: str, scale: LogNorm | None = None
+) -> None:
     """Values over (p, v), obstacles, and the exact edge of the maximal safe set."""
     coarse, grid = make_grid(system, *values.shape).states(), make_grid(system, 2001)
-    image = axes.pcolormesh(*coarse, values, cmap="cividis", shading="nearest", rasterized=True)
+    image = axes.pcolormesh(*coarse, values, cmap="cividis", shading="nearest", norm=scale)
     figure.colorbar(image, ax=axes, label=name)
     walls = [grid.p[0], *(end for stretch in system.free for end in stretch), grid.p[-1]]
     for begin, end in zip(walls[::2], walls[1::2], strict=True):
@@ -138,6 +143,11 @@ def _map(figure: Figure, axes: Axes, system: DoubleIntegrator, values: NDArray[A
         ahead, behind = (np.sqrt(2.0 * system.acceleration * way) for way in (high - p, p - low))
         for edge in (ahead, -behind):
             axes.plot(
-                p, np.clip(edge, -system.top_speed, system.top_speed), color=INK, linestyle="dashed", linewidth=1.4
+                p,
+                np.clip(edge, -system.top_speed, system.top_speed),
+                color=INK,
+                linestyle="dashed",
+                linewidth=1.4,
+                zorder=3,
             )
     axes.set(xlabel="position p in m", ylabel="speed v in m/s", xlim=(walls[0], walls[-1]))

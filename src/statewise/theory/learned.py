@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from statewise.config import AlamConfig, MultiplierConfig
 from statewise.core.types import Dims
@@ -33,7 +35,7 @@ class Learned(NamedTuple):
         return np.sqrt(np.mean(np.square(self.lam - lam), axis=-1) / np.mean(np.square(lam)))
 
 
-def observe(states: Floats) -> Floats:
+def observe(states: Floats) -> NDArray[np.float32]:
     """What a network sees of x [N]: cos πkx for k = 1 … 8, [N, 8]."""
     return np.cos(np.pi * np.outer(states, np.arange(1, WAVES + 1))).astype(np.float32)
 
@@ -61,7 +63,7 @@ def learn(problem: Problem, config: MultiplierConfig, cycles: int) -> Learned:
         policy = policy_step(problem, lams[-1], rhos[-1] if augmented else 0.0, policy)
         f = problem.constraint(policy).astype(np.float32)
         drawn = rng.integers(len(obs), size=(config.dual_steps, config.batch_size))
-        state, _ = update(state, DualInputs(obs[drawn], f[drawn]))
+        state, _ = update(state, DualInputs(jnp.asarray(obs[drawn]), jnp.asarray(f[drawn])))
         lams.append(lam_now())
         policies.append(policy)
         rhos.append(float(state.rho))

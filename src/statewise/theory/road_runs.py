@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from statewise.config import AlamConfig, AlamGaConfig, LagNetConfig, MultiplierConfig
@@ -97,9 +98,9 @@ def _ascent_claims(runs: RoadRuns) -> list[Claim]:
     below, beyond = ([size for size in STEP_SIZES if (size < 1.0) is stable] for stable in (True, False))
     late = {size: distances[size][-LATE - 1 :] for size in beyond}
     rising = {size: float(np.mean(np.diff(late[size]) > 0.0)) for size in beyond}
-    kkt = max(run.kkt_residuals(runs.problem)[-1] for run in runs.augmented.values())
+    kkt = max(float(run.kkt_residuals(runs.problem)[-1]) for run in runs.augmented.values())
     rise = max(run.rise(runs.optimum) for run in runs.augmented.values())
-    ends = max(distances[size][-1] for size in below)
+    ends = max(float(distances[size][-1]) for size in below)
     return [
         Claim(
             f"Dual ascent settles with steps of {_sizes(below)}",
@@ -110,7 +111,7 @@ def _ascent_claims(runs: RoadRuns) -> list[Claim]:
             f"and oscillates for ever with steps of {_sizes(beyond)}",
             f"‖λ − λ*‖/‖λ*‖ over the last {LATE} iterations: "
             + ", ".join(f"{late[s].min():.2g} to {late[s].max():.2g}, rising in {rising[s]:.0%}" for s in beyond),
-            all(late[s].min() > 0.05 and rising[s] > 0.3 for s in beyond),
+            all(float(late[s].min()) > 0.05 and rising[s] > 0.3 for s in beyond),
         ),
         Claim(
             f"ALaM takes all of these steps as ρ ({_sizes(STEP_SIZES)})",
@@ -125,15 +126,15 @@ def _functions_claim(runs: RoadRuns) -> Claim:
     history, rule = runs.scheduled, PAPER_RULE
     errors = []
     for k in range(0, ITERATIONS, 10):
-        lam, rho = history.lam[k].astype(np.float32), float(history.rho[k])
-        f = runs.problem.constraint(history.policy[k]).astype(np.float32)
+        lam, rho = jnp.asarray(history.lam[k], jnp.float32), float(history.rho[k])
+        f = jnp.asarray(runs.problem.constraint(history.policy[k]), jnp.float32)
         target = np.asarray(lagrangian.dual_target(lam, f, rho))
         v = lagrangian.violation(lam, f, rho)
         grown = lagrangian.penalty_growth(rho, float(history.v[k]), rule.growth, rule.largest)
         errors += [
             float(np.abs(target - history.lam[k + 1]).max()) / (1.0 + float(np.abs(lam).max())),
-            abs(float(v) - history.v[k]),
-            abs(float(grown) - history.rho[k + 1]),
+            abs(float(v) - float(history.v[k])),
+            abs(float(grown) - float(history.rho[k + 1])),
         ]
     return Claim(
         "Training's own functions (core/ops/lagrangian.py) make these updates",

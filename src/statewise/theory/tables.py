@@ -20,7 +20,7 @@ def write_tables(verification: Verification, folder: Path) -> list[Path]:
         **{f"alam {size:g}": run for size, run in road.augmented.items()},
         **{f"ascent {size:g}": run for size, run in road.ascent.items()},
     }
-    updates = {"iteration": np.arange(1, len(road.scheduled.v) + 1)}
+    updates: dict[str, Floats] = {"iteration": np.arange(1.0, len(road.scheduled.v) + 1.0)}
     for name, run in runs.items():
         updates[f"{name}: distance"] = run.distances(road.optimum)[1:]
         updates[f"{name}: kkt"] = run.kkt_residuals(road.problem)
@@ -33,7 +33,8 @@ def write_tables(verification: Verification, folder: Path) -> list[Path]:
         **{f"{name}: lambda": run.lam[-1] for name, run in road.networks.items()},
     }
     distances = {name: run.distances(road.optimum.lam) for name, run in road.networks.items()}
-    networks = {"cycle": np.arange(len(next(iter(distances.values())))), **distances}
+    cycles = max(map(len, distances.values()))
+    networks: dict[str, Floats] = {"cycle": np.arange(float(cycles)), **distances}
     texts = {
         "claims.json": json.dumps([claim._asdict() for claim in verification.claims], indent=2, ensure_ascii=False)
         + "\n",

@@ -14,6 +14,7 @@ DualUpdate = Callable[[Floats, Floats, float], Floats]
 
 _STATIONARY = 1e-12
 _NEWTON_STEPS = 200
+_HALVINGS = 60
 
 
 class PenaltyRule(NamedTuple):
@@ -85,15 +86,8 @@ def policy_step(problem: Problem, lam: Floats, rho: float, start: Floats) -> Flo
         rows = problem.sensitivity[pressure > 0.0]
         curvature = problem.hessian + rho * rows.T @ rows
         step = np.zeros_like(policy)
-        value = _augmented(problem, lam, rho, policy)
         step[free] = -np.linalg.solve(curvature[np.ix_(free, free)], gradient[free])
-        for _ in range(40):
-            candidate = clip_action(policy + step)
-            wanted = 1e-4 * np.mean(gradient * (candidate - policy)) + 1e-14 * (1.0 + abs(value))
-            if _augmented(problem, lam, rho, candidate) <= value + wanted:
-                break
-            step = 0.5 * step
-        policy = candidate
+        policy = _descend(problem, lam, rho, policy, gradient, step)
     raise RuntimeError(f"policy step: not stationary after {_NEWTON_STEPS} Newton steps")
 
 
@@ -137,6 +131,17 @@ def stable_step(problem: Problem) -> float:
     """2/L, with L the largest curvature of the dual: dual ascent settles with steps below it, and may not beyond it."""
     inner = np.linalg.solve(problem.hessian, problem.sensitivity.T)
     return 2.0 / float(np.linalg.eigvalsh(problem.sensitivity @ inner)[-1])
+
+
+def _descend(problem: Problem, lam: Floats, rho: float, policy: Floats, gradient: Floats, step: Floats) -> Floats:
+    """The policy behind the step, projected and halved until Armijo's condition holds up to rounding."""
+    value = _augmented(problem, lam, rho, policy)
+    for halvings in range(_HALVINGS):
+        candidate = clip_action(policy + 0.5**halvings * step)
+        allowed = value + 1e-4 * np.mean(gradient * (candidate - policy)) + 1e-14 * (1.0 + abs(value))
+        if _augmented(problem, lam, rho, candidate) <= allowed:
+            return candidate
+    raise RuntimeError(f"policy step: no descent after {_HALVINGS} halvings")
 
 
 def _augmented(problem: Problem, lam: Floats, rho: float, policy: Floats) -> float:

@@ -60,7 +60,7 @@ def verify(
     def done() -> None:
         advance(next(finished))
 
-    claims = _theorems(problems, iterations, seed, update, done)
+    claims = theorem_claims(problems, iterations, seed, update, done)
     road = run_road(done)
     reach = _reach_run()
     done()
@@ -70,8 +70,14 @@ def verify(
 # --- Theorems 1 and 2 --------------------------------------------------------------------------------------------
 
 
-def _theorems(problems: int, iterations: int, seed: int, update: DualUpdate, done: Callable[[], None]) -> list[Claim]:
-    """ALaM on random problems: half start from λ⁰ = 0, half from a random λ⁰ above λ*."""
+def theorem_claims(
+    problems: int,
+    iterations: int,
+    seed: int = 0,
+    update: DualUpdate = dual_step,
+    done: Callable[[], None] = lambda: None,
+) -> list[Claim]:
+    """Theorems 1 and 2 on random problems: half start from λ⁰ = 0, half from a random λ⁰ mostly above λ*."""
     rng = np.random.default_rng(seed)
     exact, active, rise, excess, kkt, off, infeasible, settled, largest_rho = ([] for _ in range(9))
     for number in range(problems):
