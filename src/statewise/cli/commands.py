@@ -106,8 +106,6 @@ def verify(argv: list[str]) -> int:
         raise ValueError(f"problems: {args.problems} is not allowed; it must be at least 1")
     if args.output is not None:
         _make_folder(args.output)
-    from statewise.report.theory_pictures import theory_pictures
-    from statewise.theory.tables import write_tables
     from statewise.theory.verify import units
     from statewise.theory.verify import verify as check
 
@@ -116,6 +114,9 @@ def verify(argv: list[str]) -> int:
     for claim in verification.claims:
         print(f"{'held' if claim.holds else 'NOT HELD':<8}  {claim.name}\n{'':8}  {claim.outcome}")
     if args.output is not None:
+        from statewise.report.theory_pictures import theory_pictures
+        from statewise.theory.tables import write_tables
+
         for path in (*theory_pictures(verification, args.output), *write_tables(verification, args.output)):
             print(path)
     failed = [claim.name for claim in verification.claims if not claim.holds]

@@ -28,6 +28,7 @@ SIZE_COLOURS = dict(zip(STEP_SIZES, (GREEN, BLUE, ORANGE, RED), strict=True))
 NETWORK_COLOURS = (BLUE, RED, ORANGE, PURPLE)
 _SMALLEST = 1e-10
 """Lower end of the axes: below it is rounding."""
+_SMALLEST_LAM = 1e-2
 
 
 def theory_pictures(verification: Verification, folder: Path) -> list[Path]:
@@ -109,8 +110,10 @@ def risk_picture(
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(13, 4.4), layout="constrained")
         free_f = np.where(system.penetration(p) <= 0.0, f, np.nan)
-        scales = LogNorm(vmin=max(float(lam.min()), 1e-3)), None
-        for axes, values, name, scale in zip(figure.subplots(1, 2), (lam, f), ("λ", "F̂"), scales, strict=True):
+        values_of = np.maximum(lam, _SMALLEST_LAM), f
+        for axes, values, name, scale in zip(
+            figure.subplots(1, 2), values_of, ("λ", "F̂"), (LogNorm(), None), strict=True
+        ):
             _map(figure, axes, system, values, name, scale)
             axes.contour(p, v, free_f, levels=[cost_threshold], colors=[RED], linewidths=1.4)
             axes.set_title(f"{name}(p, v)")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from statewise.config import AlamConfig
 from statewise.theory.problem import Floats, Problem, Solution, clip_action, norm
 
 DualUpdate = Callable[[Floats, Floats, float], Floats]
@@ -18,18 +19,19 @@ _HALVINGS = 60
 
 
 class PenaltyRule(NamedTuple):
-    """ρ ← min(σρ, ρ_max) where v > 1/ρ: ρ₀, σ and ρ_max (the last two from Table I)."""
+    """ρ ← min(σρ, ρ_max) where v > 1/ρ: ρ₀, σ and ρ_max."""
 
-    first: float = 1.0
-    growth: float = 1.01
-    largest: float = 5.0
+    first: float
+    growth: float
+    largest: float
 
     def grown(self, rho: float, v: float) -> float:
         """The next ρ, v being the violation of the iterate before it."""
         return min(self.growth * rho, self.largest) if v > 1.0 / rho else rho
 
 
-PAPER_RULE = PenaltyRule()
+_PAPER = AlamConfig()
+PAPER_RULE = PenaltyRule(_PAPER.rho_init, _PAPER.rho_growth, _PAPER.rho_max)
 
 
 class History(NamedTuple):
