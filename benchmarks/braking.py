@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -218,11 +219,13 @@ def measure(agent: Agent, episodes: int = 1000) -> Reached:
     )
 
 
-def train(method: str, seed: int, root: Path, **changes: Any) -> Agent:
-    """An agent trained on the problem with the settings of this file."""
+def train(
+    method: str, seed: int, root: Path, env: Callable[[], gymnasium.Env[Any, Any]] = Braking, **changes: Any
+) -> Agent:
+    """An agent trained on the problem, or on another environment, with the settings of this file."""
     families = [fields for family, fields in SETTINGS.items() if issubclass(METHODS[method].config, family)]
     settings = {name: value for fields in families for name, value in fields.items()}
-    return Agent(method, Braking, preset="paper", root=root, seed=seed, **{**settings, **changes}).learn()
+    return Agent(method, env, preset="paper", root=root, seed=seed, **{**settings, **changes}).learn()
 
 
 HEADER = """# Braking before a wall

@@ -32,7 +32,7 @@ def test_every_room_is_on_the_map() -> None:
 
 def test_every_module_of_a_room_is_named() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    for room in ("training", "sac", "onpolicy"):
+    for room in ("training", "sac", "onpolicy", "theory"):
         for path in (PACKAGE / room).glob("[!_]*.py"):
             assert path.stem in text, f"{room}/{path.name}"
 

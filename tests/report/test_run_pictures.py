@@ -38,13 +38,13 @@ MULTIPLIER = {"lam": 1.0, "lam_q10": 0.5, "lam_q90": 2.0}
 def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every word of the figures that are written from here on."""
     said: list[str] = []
-    write = figures._write
+    write = figures.write_picture
 
     def spy(figure: Any, path: Path) -> None:
         said.extend(text.get_text() for text in figure.findobj(match=lambda artist: hasattr(artist, "get_text")))
         write(figure, path)
 
-    monkeypatch.setattr(figures, "_write", spy)
+    monkeypatch.setattr(figures, "write_picture", spy)
     return said
 
 

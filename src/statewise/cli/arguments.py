@@ -167,6 +167,18 @@ class Report(Collection):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Verify:
+    """Check the paper's theorems, dual ascent, multiplier networks and safe sets against exact answers."""
+
+    output: Annotated[Path | None, arg(metavar="FOLDER", aliases=("-o",))] = None
+    """Also write pictures and data into this folder, made where it isn't there."""
+    problems: int = 100
+    """Random problems that the theorems are checked on."""
+    quiet: bool = False
+    """Show no progress."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """Print a method's configuration as JSON, every field."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +130,32 @@ def statistics(argv: list[str]) -> int:
     return summarise(argv)
 
 
+def verify(argv: list[str]) -> int:
+    """Check the paper's theorems in numbers."""
+    args = arguments.parse(arguments.Verify, argv, "verify")
+    if args.problems < 1:
+        raise ValueError(f"problems: {args.problems} is not allowed; it must be at least 1")
+    if args.output is not None:
+        _make_folder(args.output)
+    from statewise.theory.verify import units
+    from statewise.theory.verify import verify as check
+
+    with _work(args.quiet, units(args.problems)) as advance:
+        verification = check(args.problems, advance=advance)
+    for claim in verification.claims:
+        print(f"{'held' if claim.holds else 'NOT HELD':<8}  {claim.name}\n{'':8}  {claim.outcome}")
+    if args.output is not None:
+        from statewise.report.theory_pictures import theory_pictures
+        from statewise.theory.tables import write_tables
+
+        for path in (*theory_pictures(verification, args.output), *write_tables(verification, args.output)):
+            print(path)
+    failed = [claim.name for claim in verification.claims if not claim.holds]
+    if failed:
+        raise Stopped(FAULT, f"{len(failed)} of {len(verification.claims)} claims did not hold: {'; '.join(failed)}")
+    return OK
+
+
 def methods(argv: list[str]) -> int:
     """List the methods."""
     arguments.parse(arguments.Nothing, argv, "methods")
@@ -223,6 +249,20 @@ def _progress(quiet: bool) -> Progress | None:
     return None if quiet else progress_for(sys.stderr.isatty())
 
 
+@contextmanager
+def _work(quiet: bool, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how many of `total` pieces of work are done; gives what to tell it by."""
+    progress = _progress(quiet)
+    if progress is None:
+        yield lambda done: None
+        return
+    progress.start(0, total)
+    try:
+        yield progress.advance
+    finally:
+        progress.close()
+
+
 def _listeners(args: arguments.Reporting, run: Path, spec: RunSpec, stack: ExitStack) -> tuple[RowListener, ...]:
     from statewise.report.loggers import tensorboard_listener, wandb_listener
 
@@ -298,3 +338,10 @@ def _print_table(rows: Mapping[str, str]) -> None:
     width = max(map(len, rows))
     for name, text in rows.items():
         print(f"{name:<{width}}  {text}")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"output: {str(folder)!r} can't be a folder ({error.strerror})") from error

@@ -29,7 +29,7 @@ BLUE, ORANGE, GREEN, PURPLE, RED, GREY = "#2f6db3", "#d9772b", "#2e8b6f", "#8a5a
 _ROUND = (1, 2, 2.5, 5, 10)
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, GREY, "#c9a227", "#3aa6b9", "#d16ba5", "#7a5c3e", "#9bc53d", "#1f2937")
 
-_STYLE: Any = {
+STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 10,
     "axes.titlesize": 11,
@@ -79,7 +79,7 @@ def run_picture(run_folder: Path, output: Path | None = None, frames: Sequence[N
     """
     run = _read(run_folder)
     path = run_folder / "progress.png" if output is None else output
-    with matplotlib.rc_context(_STYLE | {"axes.titlepad": 24}):
+    with matplotlib.rc_context(STYLE | {"axes.titlepad": 24}):
         strip = 11.0 / len(frames) + 0.3 if frames else 0.0
         figure = Figure(figsize=(11, 7.5 + strip), layout="constrained")
         panels: Any = figure
@@ -97,7 +97,7 @@ def run_picture(run_folder: Path, output: Path | None = None, frames: Sequence[N
         _headline(panels, f"{config.method} on {run.spec.task}, seed {config.seed}")
         if below is not None:
             _film_strip(below, frames)
-        _write(figure, path)
+        write_picture(figure, path)
     return path
 
 
@@ -112,7 +112,7 @@ def compare_picture(runs: Sequence[Path], output: Path) -> Path:
     tasks = list(dict.fromkeys(run.spec.task for run in read))
     labels = run_labels([run.spec for run in read])
     colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(dict.fromkeys(labels))}
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(11, 0.6 + 3.7 * len(tasks)), layout="constrained")
         panels = figure.subplots(len(tasks), 2, squeeze=False)
         for task, row in zip(tasks, panels, strict=True):
@@ -124,7 +124,7 @@ def compare_picture(runs: Sequence[Path], output: Path) -> Path:
         handles = [panels[0, 0].plot([], [], color=colour)[0] for colour in colours.values()]
         columns = min(len(colours), 6 if max(map(len, labels)) < 20 else 2)
         figure.legend(handles, list(colours), loc="outside upper center", ncols=columns, fontsize=10)
-        _write(figure, output)
+        write_picture(figure, output)
     return output
 
 
@@ -258,7 +258,8 @@ def _headline(figure: Any, text: str) -> None:
     figure.suptitle(text, x=0.01, ha="left", fontsize=13, fontweight="bold", color="#111827")
 
 
-def _write(figure: Figure, path: Path) -> None:
+def write_picture(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG, whole or not at all; ValueError for another suffix or a folder that isn't there."""
     if path.suffix.lower() != ".png":
         raise ValueError(f"output: {str(path)!r} is not allowed; its name must end in .png")
     if not path.parent.is_dir():
