@@ -59,13 +59,9 @@ def evaluate(argv: list[str]) -> int:
     look = {name: getattr(args, name) for name in ("camera", "show_lidar", "show_cost") if getattr(args, name)}
     if look and args.video is None:
         raise ValueError(f"{', '.join(look)}: is for films; add --video FILE.mp4")
-    from statewise.agent import Agent
     from statewise.training.evaluate import EVAL_SEED
 
-    constraint = None
-    if args.run.is_dir():
-        constraint = _import_constraint(RunSpec.read(RunFolder.open(args.run).config_path).constraint)
-    agent = Agent.load(args.run, which=args.checkpoint, constraint=constraint)
+    agent = _trained(args.run, args.checkpoint)[0]
     seed = EVAL_SEED if args.seed is None else args.seed
     if args.video is None:
         figures = agent.evaluate(args.episodes, seed, deterministic=not args.sampled)
@@ -96,6 +92,30 @@ def plot(argv: list[str]) -> int:
         print(run_picture(args.runs[0], args.output))
     else:
         print(compare_picture(args.runs, args.output or Path("comparison.png")))
+    return OK
+
+
+def risk(argv: list[str]) -> int:
+    """Draw where a policy is at risk, and say it in numbers."""
+    args = arguments.parse(arguments.Risk, argv, "risk")
+    from statewise.envs import make_vector
+    from statewise.monitor.maps_report import Wanted, report_risk
+    from statewise.training.evaluate import EVAL_SEED
+
+    if not 1 <= len(args.runs) <= 2:
+        raise ValueError(f"runs: {len(args.runs)} are not allowed; name one run, or two to set side by side")
+    if len(set(args.runs)) < len(args.runs):
+        raise ValueError(f"runs: {args.runs[0]} is named twice; name two different ones to set side by side")
+    trained = [_trained(run, args.checkpoint) for run in args.runs]
+    folder = args.runs[0] if len(args.runs) == 1 and args.runs[0].is_dir() else Path()
+    seed = EVAL_SEED if args.seed is None else args.seed
+    wanted = Wanted(args.speeds, args.coordinates, args.step, seed)
+    env = make_vector(trained[0][0].task, 1, constraint=trained[0][1])
+    try:
+        policies = {str(run): agent.policy for run, (agent, _) in zip(args.runs, trained, strict=True)}
+        print(report_risk(policies, env, wanted, args.output or (folder / "risk.png", folder / "risk.html")))
+    finally:
+        env.close()
     return OK
 
 
@@ -212,6 +232,16 @@ def _hours(run: Path, config: RunConfig, full: RunConfig) -> float | None:
 
 
 # --- shared ------------------------------------------------------------------------------------------------------
+
+
+def _trained(run: Path, which: str) -> tuple[Agent, Callable[..., Any] | None]:
+    """The agent of a run folder or a file, and the constraint function that its folder names."""
+    from statewise.agent import Agent
+
+    constraint = None
+    if run.is_dir():
+        constraint = _import_constraint(RunSpec.read(RunFolder.open(run).config_path).constraint)
+    return Agent.load(run, which=which, constraint=constraint), constraint
 
 
 def _figures_line(row: Mapping[str, float]) -> str:
