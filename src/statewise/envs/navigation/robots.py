@@ -41,8 +41,8 @@ class Robot:
     motion: qvel of (v_x, v_y, yaw rate) in the world, [nv]. sensors: (MuJoCo's type, the object's name), in the order
     of the observation; a quaternion among them is observed as a rotation matrix. effective: size of each action from
     which on more of it changes nothing, as the actuator saturates. quaternion: its place among the readings, if there
-    is one. glides: whether it moves over the floor without touching it. forward: the way that positive actions drive it,
-    as a yaw in its own frame, rad.
+    is one. glides: whether it moves over the floor without touching it. forward: the way that positive actions drive
+    it, as a yaw in its own frame, rad.
     """
 
     name: str
