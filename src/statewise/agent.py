@@ -225,9 +225,12 @@ class Agent:
         """λ(x) and F̂(x): obs [obs] -> two scalars, or a batch [B, obs] -> [B], [B]."""
         return self.policy.risk(obs)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write policy, critics, multiplier and optimizers to one safetensors file, without the replay."""
-        self.policy.write(path)
+    def save(self, path: str | os.PathLike[str], *, optimizers: bool = True) -> None:
+        """Write policy, critics, multiplier and optimizers to one safetensors file, without the replay.
+
+        optimizers: without them, nearly half of the file, it acts and rates risk the same.
+        """
+        self.policy.write(path, optimizers=optimizers)
 
     def evaluate(
         self,

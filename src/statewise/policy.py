@@ -99,14 +99,20 @@ class Policy:
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path}: isn't a checkpoint of this version of Statewise: {error}") from error
         try:
-            policy.acting.load(unprefixed(PREFIX, arrays))
+            policy.acting.load(_with_optimizers(unprefixed(PREFIX, arrays), policy))
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}") from error
         return policy
 
-    def write(self, path: str | os.PathLike[str]) -> None:
-        """Write networks, statistics and optimizers to one safetensors file."""
-        checkpoint.save(Path(path), self.arrays(), self.metadata())
+    def write(self, path: str | os.PathLike[str], *, optimizers: bool = True) -> None:
+        """Write networks, statistics and optimizers to one safetensors file.
+
+        optimizers: without them, nearly half of the file, it acts and rates risk the same.
+        """
+        arrays = self.arrays()
+        if not optimizers:
+            arrays = {name: array for name, array in arrays.items() if not _is_optimizers(name)}
+        checkpoint.save(Path(path), arrays, self.metadata())
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All arrays by their names in the file. Raises DivergenceError naming one that isn't finite."""
@@ -159,3 +165,15 @@ class Policy:
     def _require_finite(*answers: Floats) -> None:
         if not all(np.isfinite(answer).all() for answer in answers):
             raise ValueError("obs: its entries are too large; what the networks make of them is not finite")
+
+
+def _is_optimizers(name: str) -> bool:
+    """Whether an array of this name belongs to an optimizer."""
+    return "opt" in name.split("/")
+
+
+def _with_optimizers(arrays: dict[str, NDArray[Any]], policy: Policy) -> dict[str, NDArray[Any]]:
+    """These arrays, with fresh optimizers where a file was written without any."""
+    if any(map(_is_optimizers, arrays)):
+        return arrays
+    return {name: array for name, array in policy.acting.arrays().items() if _is_optimizers(name)} | arrays

@@ -94,7 +94,9 @@ def test_walls_of_the_circle_stand_at_the_boundary():
     policy = known_policy(task, lam=lambda obs: obs[:, 0], f=lambda obs: obs[:, 0])
     (maps,) = navigation_maps([("known", policy)], navigation(task), 0, (0.0,), EAST, cells=5)
     middles = [outline.points.mean(axis=0) for outline in maps.outlines if outline.kind == "sigwall"]
-    np.testing.assert_allclose(sorted(map(tuple, middles)), [(-1.125, 0), (0, -1.125), (0, 1.125), (1.125, 0)], atol=1e-9)
+    np.testing.assert_allclose(
+        sorted(map(tuple, middles)), [(-1.125, 0), (0, -1.125), (0, 1.125), (1.125, 0)], atol=1e-9
+    )
 
 
 def test_usual_speed_is_the_root_mean_square_of_training():
@@ -146,7 +148,7 @@ def test_entries_and_steps_that_there_are_none_of(coordinates, step, said):
 def test_constraint_elsewhere_by_hand():
     env = navigation(GOAL)
     hazards = env.worlds.view.xy["hazard"][0]
-    there = np.concatenate([hazards, hazards[:1] + (30.0, 0.0)])
+    there = np.vstack([hazards, hazards[0] + (30.0, 0.0)])
     h = constraint_at(env.worlds, there)
     np.testing.assert_allclose(h[:-1], HAZARD_RADIUS)
     assert h[-1] == pytest.approx(HAZARD_RADIUS - np.linalg.norm(hazards - there[-1], axis=1).min())
@@ -201,14 +203,18 @@ def test_numbers_of_states_counted_by_hand(monkeypatch):
     numbers = risk_numbers([("known", None)], None, 0, (1.0,))  # pyright: ignore[reportArgumentType]
     found = {(n.heading, n.place): n for n in numbers}
     assert class_names() == ["inside", "0 to 0.1", "0.1 to 0.2", "0.2 to 0.4", "0.4 to 0.8", "beyond 0.8"]
-    assert [found["all", place].lam for place in class_names() if found["all", place].states] == [4.0, 3.0, 2.0, 1.0, 0.5]
+    assert [found["all", place].lam for place in class_names() if found["all", place].states] == [
+        4.0,
+        3.0,
+        2.0,
+        1.0,
+        0.5,
+    ]
     assert math.isnan(found["all", "0.2 to 0.4"].lam)
     assert found["towards", "0 to 0.1"].states == 1
     assert found["away", "0.4 to 0.8"].lam == 1.0
     assert found["across", "0.1 to 0.2"].lam == 2.0
-    assert found["all", "inside against far"] == Number(
-        "known", 1.0, "all", "inside against far", "auroc", 3, 1.0, 0.5
-    )
+    assert found["all", "inside against far"] == Number("known", 1.0, "all", "inside against far", "auroc", 3, 1.0, 0.5)
     assert found["east", "right"].lam == pytest.approx((3.0 + 0.5) / 2)  # the state inside a violation left out
     assert found["east", "lower right"].lam == 3.0
     table = numbers_table(numbers)

@@ -1,4 +1,4 @@
-"""Stand-ins for trained policies whose λ and F̂ are known functions of the observation; nothing of theirs is compiled."""
+"""Stand-ins for trained policies whose λ and F̂ are known functions of the observation; they compile nothing."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ FAR = 0.4
 """m; places beyond it count as far from what costs."""
 DISTANCES = (-np.inf, 0.0, 0.1, 0.2, FAR, 0.8, np.inf)
 """Edges of the classes of distance to the nearest violation, m; below 0 a state is one."""
-_HEADINGS = {"away": (-1.0, -0.7), "across": (-0.7, 0.7), "towards": (0.7, 1.0)}
+_HEADINGS = {"away": (-np.inf, -0.7), "across": (-0.7, 0.7), "towards": (0.7, np.inf)}
 """Classes of heading, by the cosine of the angle to the way to the nearest violation."""
 _SIDES = {"left": (-1, 0), "right": (1, 0), "upper": (0, 1), "lower": (0, -1)}
 _SIDES |= {f"{v} {h}": (_SIDES[h][0], _SIDES[v][1]) for v in ("upper", "lower") for h in ("left", "right")}
@@ -155,7 +155,7 @@ def _by_distance(label: str, speed: float, states: States, policy: int) -> Itera
     everything = np.ones(len(lam), bool)
     headings = {"all": everything}
     if speed > 0.0:
-        headings |= {name: (states.heading >= a) & (states.heading <= b) for name, (a, b) in _HEADINGS.items()}
+        headings |= {name: (states.heading >= a) & (states.heading < b) for name, (a, b) in _HEADINGS.items()}
     inside, far = states.distance < 0.0, states.distance >= FAR
     for heading, chosen in headings.items():
         for i, place in enumerate(class_names()):
