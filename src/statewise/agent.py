@@ -225,12 +225,12 @@ class Agent:
         """λ(x) and F̂(x): obs [obs] -> two scalars, or a batch [B, obs] -> [B], [B]."""
         return self.policy.risk(obs)
 
-    def save(self, path: str | os.PathLike[str], *, optimizers: bool = True) -> None:
+    def save(self, path: str | os.PathLike[str], *, whole: bool = True) -> None:
         """Write policy, critics, multiplier and optimizers to one safetensors file, without the replay.
 
-        optimizers: without them, nearly half of the file, it acts and rates risk the same.
+        whole: with optimizers and target networks; without, a quarter of the file acts and rates risk the same.
         """
-        self.policy.write(path, optimizers=optimizers)
+        self.policy.write(path, whole=whole)
 
     def evaluate(
         self,

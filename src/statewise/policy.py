@@ -99,19 +99,19 @@ class Policy:
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path}: isn't a checkpoint of this version of Statewise: {error}") from error
         try:
-            policy.acting.load(_with_optimizers(unprefixed(PREFIX, arrays), policy))
+            policy.acting.load(_completed(unprefixed(PREFIX, arrays), policy))
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}") from error
         return policy
 
-    def write(self, path: str | os.PathLike[str], *, optimizers: bool = True) -> None:
+    def write(self, path: str | os.PathLike[str], *, whole: bool = True) -> None:
         """Write networks, statistics and optimizers to one safetensors file.
 
-        optimizers: without them, nearly half of the file, it acts and rates risk the same.
+        whole: with optimizers and target networks; without, a quarter of the file acts and rates risk the same.
         """
         arrays = self.arrays()
-        if not optimizers:
-            arrays = {name: array for name, array in arrays.items() if not _is_optimizers(name)}
+        if not whole:
+            arrays = {name: array for name, array in arrays.items() if not _only_trains(name)}
         checkpoint.save(Path(path), arrays, self.metadata())
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -167,13 +167,13 @@ class Policy:
             raise ValueError("obs: its entries are too large; what the networks make of them is not finite")
 
 
-def _is_optimizers(name: str) -> bool:
-    """Whether an array of this name belongs to an optimizer."""
-    return "opt" in name.split("/")
+def _only_trains(name: str) -> bool:
+    """Whether an array of this name is of an optimizer or a target network."""
+    return any(part == "opt" or part.endswith(("_opt", "_target")) for part in name.split("/"))
 
 
-def _with_optimizers(arrays: dict[str, NDArray[Any]], policy: Policy) -> dict[str, NDArray[Any]]:
-    """These arrays, with fresh optimizers where a file was written without any."""
-    if any(map(_is_optimizers, arrays)):
+def _completed(arrays: dict[str, NDArray[Any]], policy: Policy) -> dict[str, NDArray[Any]]:
+    """These arrays, with fresh ones of what only trains where a file was written without any of it."""
+    if any(map(_only_trains, arrays)):
         return arrays
-    return {name: array for name, array in policy.acting.arrays().items() if _is_optimizers(name)} | arrays
+    return {name: array for name, array in policy.acting.arrays().items() if _only_trains(name)} | arrays

@@ -156,7 +156,7 @@ def test_constraint_elsewhere_by_hand():
     np.testing.assert_allclose(constraint_at(circle.worlds, np.array([(1.0, 0.5), (0.0, -2.0)])), [-0.125, 0.875])
 
 
-@pytest.mark.parametrize("task", [GOAL, "SafetyPointCircle2-v0", "SafetyCarGoal2-v0"])
+@pytest.mark.parametrize("task", [GOAL, "SafetyPointCircle2-v0", "SafetyCarGoal2-v0", "SafetyPointButton1-v0"])
 def test_constraint_elsewhere_is_the_environments(task):
     env = navigation(task)
     state = env.get_state()
