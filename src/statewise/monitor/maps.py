@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 SPEEDS = (0.0, 0.5, 1.0, 1.5, 2.0)
 """m/s; the Point drives at 1.5 m/s at most, the Car at 0.9 m/s, so the last ones are beyond what training saw."""
-DIRECTIONS = tuple(np.arange(8) * (np.pi / 4))
+DIRECTIONS = tuple((np.arange(8) * (np.pi / 4)).tolist())
 """rad, counter-clockwise from east."""
 CELLS = 49
 """Of a map, along either axis."""
