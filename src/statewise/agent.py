@@ -206,7 +206,7 @@ class Agent:
         if total_steps is not None and (not isinstance(total_steps, int | np.integer) or total_steps < 1):
             raise ValueError(f"total_steps: {total_steps!r} is not allowed; it must be a whole number of at least 1")
         with ExitStack() as stack:
-            made = (self._vector(n, whole=True) for n in (c.num_envs, c.eval_envs))
+            made = (self.vector(n, whole=True) for n in (c.num_envs, c.eval_envs))
             env, eval_env = (stack.enter_context(closing(each)) for each in made)
             run = stack.enter_context(self._open_run(overwrite, progress))
             env.identity = self.policy.about.environment or env.identity
@@ -255,9 +255,12 @@ class Agent:
         """λ(x) and F̂(x): obs [obs] -> two scalars, or a batch [B, obs] -> [B], [B]."""
         return self.policy.risk(obs)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write policy, critics, multiplier and optimizers to one safetensors file, without the replay."""
-        self.policy.write(path)
+    def save(self, path: str | os.PathLike[str], *, whole: bool = True) -> None:
+        """Write policy, critics, multiplier and optimizers to one safetensors file, without the replay.
+
+        whole: with optimizers and target networks; without, a quarter of the file acts and rates risk the same.
+        """
+        self.policy.write(path, whole=whole)
 
     def evaluate(
         self,
@@ -282,7 +285,7 @@ class Agent:
         acting = self.policy.acting
         act = acting.greedy if deterministic else lambda obs: acting.explore(obs, next(ticks))
         alone = on_step is not None
-        making = self._vector(1 if alone else num_envs, render_mode=render_mode, render_options=render_options)
+        making = self.vector(1 if alone else num_envs, render_mode=render_mode, render_options=render_options)
         with closing(making) as env:
             seeds = range(seed, seed + num_envs) if alone else (seed,)
             played = [play_episodes(env, act, each, first, on_step, span=span) for first in seeds]
@@ -305,8 +308,11 @@ class Agent:
         self.evaluate(1, seed, render_mode="rgb_array", render_options=looks, on_step=look)
         return frames
 
-    def _vector(self, num_envs: int, *, whole: bool = False, **rendering: Any) -> SafeVectorEnv:
-        """Environments like those that the policy was made for; whole: in all that is recorded, not just in looks."""
+    def vector(self, num_envs: int = 1, *, whole: bool = False, **rendering: Any) -> SafeVectorEnv:
+        """Environments like those that the policy was made for, which the caller closes; rendering as in `make_vector`.
+
+        whole: in all that is recorded, not just in what observations and actions look like. Raises as `evaluate` does.
+        """
         env = self._making.vector(num_envs, threads=capped_threads(self.config.threads), **rendering)
         try:
             self._require_like(env, whole)

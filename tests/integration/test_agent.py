@@ -130,6 +130,18 @@ def test_a_saved_file_holds_the_whole_policy(trained: Agent, tmp_path: Path) -> 
     assert again.read_bytes() == file.read_bytes()
 
 
+def test_a_file_without_what_only_trains_is_the_same_policy_and_smaller(trained: Agent, tmp_path: Path) -> None:
+    whole, slim = tmp_path / "whole.safetensors", tmp_path / "slim.safetensors"
+    trained.save(whole)
+    trained.save(slim, whole=False)
+    assert_same_policy(Agent.load(slim), trained)
+    assert slim.stat().st_size < 0.6 * whole.stat().st_size
+    arrays, metadata = load(slim)
+    save(slim, {name: array for name, array in arrays.items() if "/policy/" not in name}, metadata)
+    with pytest.raises(CheckpointError, match=r"policy/\S+ is missing"):
+        Agent.load(slim)
+
+
 def test_a_run_folder_holds_the_latest_and_the_best_policy(trained: Agent) -> None:
     run = folder_of(trained)
     assert_same_policy(Agent.load(run), trained)

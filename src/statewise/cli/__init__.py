@@ -21,6 +21,7 @@ COMMANDS = {
     "statistics": ("RUNS...", "summarise many runs with intervals, and draw them"),
     "report": ("RUNS...", "write many runs as one page for a browser"),
     "verify": ("", "check the paper's theorems in numbers"),
+    "risk": ("RUN [RUN]", "draw where a policy is at risk, and say it in numbers"),
     "methods": ("", "list the methods"),
     "tasks": ("", "list the native tasks"),
     "config": ("METHOD", "print a method's configuration as JSON"),
@@ -31,8 +32,8 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; argv defaults to the process's arguments.
 
-    0: done; 2: bad input; 3: training diverged, a claim of `verify` did not hold, or the environment or some code failed;
-    130: interrupted. No exception leaves it; with STATEWISE_TRACEBACK set, its traceback comes before the sentence.
+    0: done; 2: bad input; 3: training diverged, a claim of `verify` did not hold, or code failed, an
+    environment's too; 130: interrupted. No exception leaves it; with STATEWISE_TRACEBACK set, its traceback comes before the sentence.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     with lasting_streams() as (out, _):

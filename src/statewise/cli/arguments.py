@@ -179,6 +179,31 @@ class Verify:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Risk(Trusting):
+    """Draw λ(x) and F̂(x) of a policy, or of two side by side, and print them in numbers.
+
+    Over the plane of a navigation task, for a row of velocities; of any environment, over two entries of its
+    observation.
+    """
+
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN [RUN]")]
+    """Run folders, or files that `Agent.save` wrote; two must be of one task."""
+    checkpoint: Literal["latest", "best"] = "latest"
+    """Which checkpoint of the run folders."""
+    speeds: Annotated[tuple[float, ...] | None, arg(metavar="M/S...")] = None
+    """Speeds of the robot; 0 0.5 1 1.5 2 if left out."""
+    coordinates: Annotated[tuple[int, int] | None, arg(metavar="I J")] = None
+    """Entries of the observation to draw over, the others as at one step of an episode of the (first) policy."""
+    step: int | None = None
+    """That step; the middle of the episode if left out."""
+    seed: int | None = None
+    """Seed of the layout or of the episode; None takes that of the evaluations in training."""
+    output: Annotated[tuple[Path, ...], arg(aliases=["-o"], metavar="FILE...")] = ()
+    """A picture (.png, .svg, .pdf), a page (.html), the numbers (.csv), or several of them; by default risk.png and
+    risk.html, in the one run's folder or here."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """Print a method's configuration as JSON, every field."""
 

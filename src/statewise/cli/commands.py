@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +70,6 @@ def evaluate(argv: list[str]) -> int:
     look = {name: getattr(args, name) for name in ("camera", "size", "show_lidar", "show_cost") if getattr(args, name)}
     if look and args.video is None:
         raise ValueError(f"{', '.join(look)}: is for films; add --video FILE.mp4")
-    from statewise.agent import Agent
     from statewise.training.evaluate import EVAL_SEED
 
     agent = Agent.load(args.run, which=args.checkpoint)
@@ -123,6 +122,13 @@ def report(argv: list[str]) -> int:
     return write(argv)
 
 
+def risk(argv: list[str]) -> int:
+    """Draw where a policy is at risk, and say it in numbers."""
+    from statewise.cli.risk import risk as draw
+
+    return draw(argv)
+
+
 def statistics(argv: list[str]) -> int:
     """Summarise many runs with intervals, and draw them."""
     from statewise.cli.statistics import statistics as summarise
@@ -132,28 +138,9 @@ def statistics(argv: list[str]) -> int:
 
 def verify(argv: list[str]) -> int:
     """Check the paper's theorems in numbers."""
-    args = arguments.parse(arguments.Verify, argv, "verify")
-    if args.problems < 1:
-        raise ValueError(f"problems: {args.problems} is not allowed; it must be at least 1")
-    if args.output is not None:
-        _make_folder(args.output)
-    from statewise.theory.verify import units
-    from statewise.theory.verify import verify as check
+    from statewise.cli.verify import verify as check
 
-    with _work(args.quiet, units(args.problems)) as advance:
-        verification = check(args.problems, advance=advance)
-    for claim in verification.claims:
-        print(f"{'held' if claim.holds else 'NOT HELD':<8}  {claim.name}\n{'':8}  {claim.outcome}")
-    if args.output is not None:
-        from statewise.report.theory_pictures import theory_pictures
-        from statewise.theory.tables import write_tables
-
-        for path in (*theory_pictures(verification, args.output), *write_tables(verification, args.output)):
-            print(path)
-    failed = [claim.name for claim in verification.claims if not claim.holds]
-    if failed:
-        raise Stopped(FAULT, f"{len(failed)} of {len(verification.claims)} claims did not hold: {'; '.join(failed)}")
-    return OK
+    return check(argv)
 
 
 def methods(argv: list[str]) -> int:
@@ -249,20 +236,6 @@ def _progress(quiet: bool) -> Progress | None:
     return None if quiet else progress_for(sys.stderr.isatty())
 
 
-@contextmanager
-def _work(quiet: bool, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how many of `total` pieces of work are done; gives what to tell it by."""
-    progress = _progress(quiet)
-    if progress is None:
-        yield lambda done: None
-        return
-    progress.start(0, total)
-    try:
-        yield progress.advance
-    finally:
-        progress.close()
-
-
 def _listeners(args: arguments.Reporting, run: Path, spec: RunSpec, stack: ExitStack) -> tuple[RowListener, ...]:
     from statewise.report.loggers import tensorboard_listener, wandb_listener
 
@@ -338,10 +311,3 @@ def _print_table(rows: Mapping[str, str]) -> None:
     width = max(map(len, rows))
     for name, text in rows.items():
         print(f"{name:<{width}}  {text}")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"output: {str(folder)!r} can't be a folder ({error.strerror})") from error

@@ -11,7 +11,7 @@ OK = 0
 BAD_INPUT = 2
 """A method, task, option, file or folder that can't be used."""
 FAULT = 3
-"""Training diverged, the environment broke its contract, a claim of `verify` did not hold, or code failed unforeseen."""
+"""Training diverged, the environment broke its contract, a claim of `verify` did not hold, or code failed."""
 INTERRUPTED = 130
 """Stopped by Ctrl-C, SIGTERM or SIGHUP."""
 

@@ -41,7 +41,8 @@ class Robot:
     motion: qvel of (v_x, v_y, yaw rate) in the world, [nv]. sensors: (MuJoCo's type, the object's name), in the order
     of the observation; a quaternion among them is observed as a rotation matrix. effective: size of each action from
     which on more of it changes nothing, as the actuator saturates. quaternion: its place among the readings, if there
-    is one. glides: whether it moves over the floor without touching it.
+    is one. glides: whether it moves over the floor without touching it. forward: the way that positive actions drive
+    it, as a yaw in its own frame, rad.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Robot:
     effective: tuple[float, float]
     quaternion: int | None = None
     glides: bool = False
+    forward: float = 0.0
 
     @functools.cached_property
     def readings(self) -> int:
@@ -64,6 +66,12 @@ class Robot:
     def observed(self) -> int:
         """Entries of the observation in front of the lidars."""
         return self.readings + (0 if self.quaternion is None else 5)
+
+    @functools.cached_property
+    def velocity(self) -> slice:
+        """The two entries of the observation that hold the velocity over the floor, in the robot's own frame."""
+        first = 3 * [kind for kind, _, _ in self.sensors].index(_SENSOR.mjSENS_VELOCIMETER)
+        return slice(first, first + 2)
 
     def observe(self, readings: Floats) -> Floats:
         """The sensors' part of the observation [N, observed] from their readings [N, readings]."""
@@ -212,5 +220,6 @@ CAR = Robot(
     (BODY, "back_bumper", "back_connector", "front_bumper", "front_connector", "left", "right", "rear"),
     (_CAR_FORCE, _CAR_FORCE),
     quaternion=15,
+    forward=-np.pi / 2,
 )
 ROBOTS = {robot.name: robot for robot in (POINT, CAR)}

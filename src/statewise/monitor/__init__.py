@@ -1,0 +1,1 @@
+"""Where a trained policy is at risk, and watching it run."""
