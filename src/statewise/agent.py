@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from statewise.config import DEFAULT_PRESET, RunConfig
 from statewise.envs import SafeVectorEnv, make_vector
 from statewise.envs.navigation.registry import NAVIGATION_TASKS
-from statewise.errors import CheckpointError, RunError
+from statewise.errors import RunError
 from statewise.learner import Learner
 from statewise.methods import metric_columns
 from statewise.policy import Policy, PolicyFacts
@@ -26,7 +26,7 @@ from statewise.report.progress import Progress
 from statewise.runtime import capped_threads
 from statewise.spec import RunSpec, make_config
 from statewise.storage.checkpoint import CheckpointStore
-from statewise.storage.run_files import RunFiles
+from statewise.storage.run_files import RunFiles, checkpoint_in
 from statewise.storage.run_folder import RunFolder, run_folder
 from statewise.training.engine import Engine
 from statewise.training.evaluate import EVAL_SEED, evaluation_metrics, play_episodes
@@ -119,7 +119,7 @@ class Agent:
         for a damaged or missing checkpoint, RunError for a folder that isn't a run.
         """
         path = Path(path)
-        policy = Policy.read(_checkpoint_in(path, which) if path.is_dir() else path)
+        policy = Policy.read(checkpoint_in(path, which) if path.is_dir() else path)
         agent = cls.__new__(cls)
         agent._assemble(policy, None, policy.about.task if env is None else env, constraint)
         agent.run_path = path if path.is_dir() else None
@@ -293,18 +293,6 @@ def _repeatable(env: Env) -> Env:
             "pass a function that makes it, such as `lambda: MyEnv()`"
         )
     return partial(gymnasium.make, env.spec)
-
-
-def _checkpoint_in(run: Path, which: str) -> Path:
-    folder = RunFolder.open(run)
-    if which not in ("latest", "best"):
-        raise ValueError(f"which: {which!r} is not allowed; it must be latest or best")
-    store = CheckpointStore(folder.checkpoints, keep=1)
-    found = store.latest()
-    path = store.best_path if which == "best" else found[1] if found else None
-    if path is None or not path.exists():
-        raise CheckpointError(f"{run} holds no {which} checkpoint yet")
-    return path
 
 
 def _import_name(function: Constraint | None) -> str | None:

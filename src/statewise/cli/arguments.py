@@ -108,6 +108,20 @@ class Plot:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Export:
+    """Write a policy, its multiplier and its feasibility to one file for NumPy or ONNX Runtime, with a model card."""
+
+    run: RunPath
+    """The run folder, or a file that `Agent.save` wrote."""
+    format: Literal["numpy", "onnx"] = "numpy"
+    """A safetensors file for `statewise.monitor`, or an ONNX graph (needs statewise[export])."""
+    output: Annotated[Path | None, arg(metavar="FILE", aliases=["-o"])] = None
+    """The file; by default exported.safetensors or exported.onnx in the run folder, or beside the policy's file."""
+    checkpoint: Literal["latest", "best"] = "latest"
+    """Which checkpoint of the run folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """Print a method's configuration as JSON, every field."""
 

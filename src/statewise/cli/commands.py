@@ -99,6 +99,32 @@ def plot(argv: list[str]) -> int:
     return OK
 
 
+def export(argv: list[str]) -> int:
+    """Write a policy and its risk for NumPy or ONNX Runtime."""
+    args = arguments.parse(arguments.Export, argv, "export")
+    from statewise.monitor.sources import export_from
+
+    folder = args.run if args.run.is_dir() else args.run.parent
+    path = args.output or folder / {"numpy": "exported.safetensors", "onnx": "exported.onnx"}[args.format]
+    if not path.parent.is_dir() or path.is_dir() or path == args.run:
+        raise ValueError(f"output: {path} is not allowed; it must be a new file, or an older export, in a folder")
+    if args.format == "onnx":
+        try:
+            from statewise.monitor.onnx_graph import write_onnx as write
+        except ImportError as error:
+            raise ValueError(
+                f"format: onnx needs the package onnx ({error}); pip install 'statewise[export]'"
+            ) from error
+    else:
+        from statewise.monitor.export import write_numpy as write
+    exported = export_from(args.run, args.checkpoint)
+    write(path, exported)
+    for name, reason in exported.card["absent"].items():
+        print(f"absent   {name}: {reason}")
+    print(f"file     {path}")
+    return OK
+
+
 def methods(argv: list[str]) -> int:
     """List the methods."""
     arguments.parse(arguments.Nothing, argv, "methods")
