@@ -167,7 +167,7 @@ def test_a_damaged_file_is_refused(made: Any, kind: str, tmp_path: Path) -> None
     path = tmp_path / f"policy.{kind}"
     {"safetensors": write_numpy, "onnx": write_onnx}[kind](path, made("sac-alam")[1])
     data = path.read_bytes()
-    with pytest.raises(CheckpointError, match="no such|cannot be read"):
+    with pytest.raises(CheckpointError, match=r"no such|cannot be read"):
         RiskMonitor.load(tmp_path / f"missing.{kind}")
     for place in np.random.default_rng(3).integers(0, len(data), 40):
         changed = bytearray(data)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,32 +27,33 @@ class FusedRisk:
     def __init__(self, policy: NumpyPolicy) -> None:
         self.card = policy.card
         network, arrays = policy.card["network"], policy.arrays
-        self._inputs, self._activate = Inputs(arrays, network), _Activation(network["activation"])
+        self._inputs, activation = Inputs(arrays, network), _ACTIVATIONS[network["activation"]]
+        self._activate = activation.apply
         dim, depth = self._inputs.dim, network["depth"]
         members = [f"cost/{member}" for member in range(network["cost_critics"])]
         on_actions = network["cost_critic"] == "action"
         alone = (["multiplier"] if network["multiplier"] == "network" else []) + (["policy"] if on_actions else members)
         names = alone + (members if on_actions else [])
         first = [(arrays[f"{name}/0/w"][:dim], arrays[f"{name}/0/b"]) for name in names]
-        self._first = np.concatenate([_extended(*layer, self._activate.one) for layer in first], axis=1)
+        self._first = np.concatenate([_extended(*layer, activation.one) for layer in first], axis=1)
         self._first[:dim] /= self._inputs.std[:, None]
         self._hidden = np.empty(self._first.shape[1], np.float32)
         parts = self._hidden.reshape(len(names), -1)
         self._alone = self._hidden[: parts.shape[1] * len(alone)]
         heads = {
-            name: _Head(_layers(arrays, name, depth), part, self._activate)
+            name: _Head(_layers(arrays, name, depth), part, activation)
             for name, part in zip(alone, parts[: len(alone)], strict=True)
         }
         self._lam = _multiplier(policy, heads.get("multiplier"))
         if on_actions:
-            self._f = _OverActions(policy, heads["policy"], parts[len(alone) :], members, self._activate)
+            self._f = _OverActions(policy, heads["policy"], parts[len(alone) :], members, activation)
         else:
             self._f = heads[members[0]].value
 
     def rate(self, obs: NDArray[Any]) -> tuple[float | None, float, bool]:
         """λ(x), F̂(x), and whether an entry is outside of its range in training; obs: [obs].
 
-        ValueError for NaN, infinity, or entries so large that an answer isn't finite.
+        ValueError for NaN or infinity; of entries that are too large the answers may not be finite.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             outside = self._inputs.read(obs)
@@ -60,61 +61,63 @@ class FusedRisk:
             self._activate(self._alone)
             f = self._f()
             lam = self._lam(f)
-        if not math.isfinite(f) or (lam is not None and not math.isfinite(lam)):
-            raise ValueError("obs: its entries are too large; what the networks make of them is not finite")
         return lam, f, outside
 
 
-class _Activation:
-    """In place: x -> activation(x). `one` is what it maps to 1, in float32 exactly."""
+class _Activation(NamedTuple):
+    """apply(x): in place. one: what it maps to 1, in float32 exactly."""
 
-    def __init__(self, name: str) -> None:
-        self.one = {"relu": 1.0, "tanh": 20.0}[name]
-        self._zero = np.float32(0.0) if name == "relu" else None
+    apply: Callable[[Floats], Any]
+    one: float
 
-    def __call__(self, x: Floats) -> None:
-        if self._zero is None:
-            np.tanh(x, out=x)
-        else:
-            np.maximum(x, self._zero, out=x)
+
+_ZERO = np.float32(0.0)
+_ACTIVATIONS = {
+    "relu": _Activation(lambda x: np.maximum(x, _ZERO, out=x), 1.0),
+    "tanh": _Activation(lambda x: np.tanh(x, x), 20.0),
+}
 
 
 class _Head:
     """A network behind its first layer, whose activations are in `x`."""
 
-    def __init__(self, layers: Sequence[Layer], x: Floats, activate: _Activation) -> None:
-        self._x, self._activate = x, activate
-        weights = [_extended(*layer, activate.one) for layer in layers[:-1]]
+    def __init__(self, layers: Sequence[Layer], x: Floats, activation: _Activation) -> None:
+        self._x, self._activate = x, activation.apply
+        weights = [_extended(*layer, activation.one) for layer in layers[:-1]]
         self._hidden = [(w, np.empty(w.shape[1], np.float32)) for w in weights]
         self._last = _extended(*layers[-1])
+        self._only = self._last[:, 0].copy()
         self.out = np.empty(self._last.shape[1], np.float32)
 
     def run(self) -> None:
         """Leave the outputs in `out`."""
+        self._top().dot(self._last, self.out)
+
+    def value(self) -> float:
+        """The only output."""
+        return float(self._top().dot(self._only))
+
+    def _top(self) -> Floats:
+        """The activations below the last layer."""
         x = self._x
         for w, hidden in self._hidden:
             x.dot(w, hidden)
             self._activate(hidden)
             x = hidden
-        x.dot(self._last, self.out)
-
-    def value(self) -> float:
-        """The only output."""
-        self.run()
-        return float(self.out[0])
+        return x
 
 
 class _OverActions:
     """F̂: the critics' mean over the actions that the file's noise makes of the policy's mean and deviation."""
 
     def __init__(
-        self, policy: NumpyPolicy, head: _Head, features: Floats, members: Sequence[str], activate: _Activation
+        self, policy: NumpyPolicy, head: _Head, features: Floats, members: Sequence[str], activation: _Activation
     ) -> None:
         """features [E, width]: the state's share of the critics' first layers."""
         arrays, network = policy.arrays, policy.card["network"]
-        self._noise, self._limits = arrays["cost/noise"], [np.float32(limit) for limit in network["log_std_range"]]
+        self._noise, self._limit = arrays["cost/noise"], np.float32(network["log_std_range"][1])
         samples, size = self._noise.shape
-        self._policy, self._features, self._activate = head, features, activate
+        self._policy, self._features, self._activate = head, features, activation.apply
         self._mean, self._log_std = head.out[:size], head.out[size:]
         self._std, self._z = np.empty(size, np.float32), np.empty((samples, size), np.float32)
         self._action = np.ones((samples, size + 1), np.float32)
@@ -127,7 +130,7 @@ class _OverActions:
         shape = (len(members), samples)
         self._x = np.empty((*shape, features.shape[1]), np.float32)
         weights = [
-            np.stack([_extended(w, b, activate.one) for w, b in twins])
+            np.stack([_extended(w, b, activation.one) for w, b in twins])
             for twins in zip(*(e[:-1] for e in ensembles), strict=True)
         ]
         self._hidden = [(w, np.empty((*shape, w.shape[2]), np.float32)) for w in weights]
@@ -142,17 +145,17 @@ class _OverActions:
     def __call__(self) -> float:
         self._policy.run()
         std, z, x = self._std, self._z, self._x
-        np.maximum(self._log_std, self._limits[0], out=std)
-        np.minimum(std, self._limits[1], out=std)
-        np.exp(std, out=std)
-        np.multiply(self._noise, std, out=z)
-        np.add(z, self._mean, out=z)
-        np.tanh(z, out=self._squashed)
+        # The lower limit is left out: below it a deviation is 2e-9 at most, and so is what that changes.
+        np.minimum(self._log_std, self._limit, out=std)
+        np.exp(std, std)
+        np.multiply(self._noise, std, z)
+        np.add(z, self._mean, z)
+        np.tanh(z, self._squashed)
         self._bias[:] = self._features
-        np.matmul(self._action, self._first, out=x)
+        np.matmul(self._action, self._first, x)
         self._activate(x)
         for w, hidden in self._hidden:
-            np.matmul(x, w, out=hidden)
+            np.matmul(x, w, hidden)
             self._activate(hidden)
             x = hidden
         if self._mean_weights is not None:

@@ -52,8 +52,9 @@ class Inputs:
         outside = False
         if inner.tobytes() != x.tobytes():
             outside = bool(((self._raw < self._low) | (self._raw > self._high)).any())
-            np.clip(x, self._clip_low, self._clip_high, out=x)
-        np.subtract(x, self.mean, out=self._centred)
+            np.maximum(x, self._clip_low, out=x)
+            np.minimum(x, self._clip_high, out=x)
+        np.subtract(x, self.mean, self._centred)
         return outside
 
 
@@ -79,14 +80,17 @@ def _embedding(arrays: dict[str, NDArray[Any]], network: dict[str, Any], x: Floa
     together = (np.diff(near) == 1).all()
     sensors = raw[near[0] : near[-1] + 1] if together else np.empty(len(near), np.float32)
 
+    factors = [sensors if i == 0 else blocks[i - 1] for i in range(len(blocks))]
+    squares = [
+        (factor if first else block, block)
+        for factor, block, count in zip(factors, blocks, squarings, strict=True)
+        for first in (True, *(False,) * (count - 1))
+    ]
+
     def powers() -> None:
         if not together:
             np.take(raw, near, out=sensors, mode="clip")
-        base = sensors
-        for block, count in zip(blocks, squarings, strict=True):
-            np.multiply(base, base, out=block)
-            for _ in range(count - 1):
-                np.multiply(block, block, out=block)
-            base = block
+        for base, square in squares:
+            np.multiply(base, base, square)
 
     return powers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -36,13 +35,11 @@ class OnnxRisk:
     def rate(self, obs: NDArray[Any]) -> tuple[float | None, float, bool]:
         """λ(x), F̂(x), and whether an entry is outside of its range in training; obs: [obs].
 
-        ValueError for NaN, infinity, or entries so large that an answer isn't finite.
+        ValueError for NaN or infinity; of entries that are too large the answers may not be finite.
         """
         with np.errstate(over="ignore"):
             x = obs.astype(np.float32)[None]
         if not np.isfinite(x).all():
             raise ValueError("obs: holds NaN or infinity, as a float32")
         f, outside, *lam = (float(np.asarray(output)[0]) for output in self.session.run(self._outputs, {"obs": x}))
-        if not (math.isfinite(f) and all(map(math.isfinite, lam))):
-            raise ValueError("obs: its entries are too large; what the networks make of them is not finite")
         return lam[0] if lam else None, f, bool(outside)

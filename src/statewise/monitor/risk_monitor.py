@@ -74,7 +74,7 @@ class Hysteresis:
         self._clear = 0
 
     def update(self, value: float) -> bool:
-        """Take in the next value; infinity switches on. Whether it is on now."""
+        """Take in the next value, not NaN; infinity switches on. Whether it is on now."""
         if value > self.alarm_above:
             self.on, self._clear = True, 0
         elif self.on:
@@ -151,6 +151,8 @@ class RiskMonitor:
                     f"obs: {array.dtype} {list(array.shape)} is not allowed; it must be numbers [{self._size}]"
                 )
             lam, f, outside = self._rate(array)
+            if not math.isfinite(f) or (lam is not None and not math.isfinite(lam)):
+                raise ValueError("obs: its entries are too large; what the networks make of them is not finite")
         except Exception as error:
             return RiskReading(step, self.hysteresis.update(math.inf), None, None, True, str(error) or repr(error))
         value = f if self.signal == "f" else lam

@@ -1,0 +1,49 @@
+"""The command that writes a run's policy for NumPy or ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from statewise.cli import main
+from statewise.monitor.sources import export_from
+
+
+@pytest.mark.parametrize("kind", ["numpy", "onnx"])
+def test_the_command_exports_a_run(
+    finished: Path, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "out"
+    assert main(["export", str(finished), "--format", kind, "-o", str(path)]) == 0
+    assert capsys.readouterr().out == f"file     {path}\n"
+    assert path.stat().st_size > 1000
+
+
+def test_a_run_tells_the_card_what_it_knows(finished: Path) -> None:
+    exported = export_from(finished)
+    training = exported.card["training"]
+    assert training["checkpoint"] == "latest"
+    assert training["evaluation"]["step"] == 512
+    assert {"return", "cost", "f_bias"} < training["evaluation"].keys()
+    assert "replay" in exported.card["range"]
+    low, high = exported.arrays["range/low"], exported.arrays["range/high"]
+    assert (low < high).all()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("export", "RUN is missing"),
+        ("export nowhere", "nowhere: there is no such checkpoint"),
+        ("export {run} --format tflite", "'tflite' is not allowed"),
+        ("export {run} -o {run}", "output: "),
+        ("export {run} -o {run}/missing/file", "output: "),
+        ("export {run}/config.json", "config.json: "),
+    ],
+)
+def test_bad_input_is_one_sentence(finished: Path, line: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line.format(run=finished).split()) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
