@@ -84,6 +84,7 @@ def assert_same_multiplier(exported: Exported, found: Any, wanted: Original) -> 
     assert_close(np.asarray(found)[clear], wanted.lam[clear])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_numpy_answers_as_the_original_does(made: Any, variant: str) -> None:
     _, exported, wanted, obs, noise = made(variant)
@@ -96,6 +97,7 @@ def test_numpy_answers_as_the_original_does(made: Any, variant: str) -> None:
         assert_same_multiplier(exported, lam, wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_onnx_answers_as_the_original_does(made: Any, variant: str, tmp_path: Path) -> None:
     _, exported, wanted, obs, noise = made(variant)
@@ -115,6 +117,7 @@ def test_onnx_answers_as_the_original_does(made: Any, variant: str, tmp_path: Pa
         assert_same_multiplier(exported, risk.session.run(["lam"], {"obs": obs})[0], wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_one_at_a_time_answers_as_the_original_does(made: Any, variant: str) -> None:
     policy, exported, wanted, obs, _ = made(variant)

@@ -196,6 +196,7 @@ def test_fuzzed_observations_neither_crash_nor_pass_as_safe(exported: Exported) 
         lam, f = exported.runner.risk(np.array(judged))
     found_lam, found_f, outside = (np.array(column) for column in zip(*answers, strict=True))
     np.testing.assert_allclose(found_f, f, rtol=1e-5, atol=1e-5)
+    assert lam is not None
     np.testing.assert_allclose(found_lam, lam, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(outside, exported.runner.outside(np.array(judged)))
 

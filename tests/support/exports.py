@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +25,7 @@ def small_policy(method: str, **fields: Any) -> Policy:
     facts = TaskFacts(Dims(OBS, ACTION), proximity=PROXIMITY)
     policy = Policy(PolicyFacts(config, "Test-v0", facts, span))
     core, state = build_core(config, facts), policy.acting.state
-    embedding = core.embed.observe(state.embedding, observations(4096, seed=1))
+    embedding = core.embed.observe(state.embedding, jnp.asarray(observations(4096, seed=1)))
     policy.acting.state = state._replace(embedding=embedding)
     policy.acting.load(_as_trained(policy.acting.arrays()))
     return policy

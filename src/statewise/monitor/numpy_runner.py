@@ -57,16 +57,15 @@ class NumpyPolicy:
 
     def inputs(self, obs: NDArray[Any]) -> Floats:
         """What the networks see: the observation, its embedding, standardised where the policy was trained so."""
-        x: Floats = np.asarray(obs, np.float32)
+        x: NDArray[Any] = np.asarray(obs, np.float32)
         if self._network["embedding"] == "powers":
             near = x[..., self._network["proximity"]]
-            x = np.concatenate([x, *(near**power for power in self._network["powers"])], axis=-1, dtype=np.float32)
+            x = np.concatenate([x, *(near**power for power in self._network["powers"])], axis=-1)
         if self._network["embedding"] == "quantiles":
             edges = self.arrays["embedding/edges"]
             low, width = edges[:, :-1], edges[:, 1:] - edges[:, :-1]
             share = (x[..., None] - low) / np.where(width > 1e-6, width, np.inf)
-            pieces = np.clip(share, 0.0, 1.0).astype(np.float32)
-            x = np.concatenate([x, pieces.reshape(*x.shape[:-1], -1)], axis=-1)
+            x = np.concatenate([x, np.clip(share, 0.0, 1.0).reshape(*x.shape[:-1], -1)], axis=-1)
         if "embedding/mean" in self.arrays:
             limit = self._network["clip"]
             x = np.clip((x - self.arrays["embedding/mean"]) / self.arrays["embedding/std"], -limit, limit)
