@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 from pathlib import Path
 
 import pytest
 
 from statewise.cli import main
+from statewise.monitor.export import write_numpy
 from statewise.monitor.sources import export_from
 
 
@@ -18,6 +21,19 @@ def test_the_command_exports_a_run(
     assert main(["export", str(finished), "--format", kind, "-o", str(path)]) == 0
     assert capsys.readouterr().out == f"file     {path}\n"
     assert path.stat().st_size > 1000
+
+
+def test_the_example_runs(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "examples"))
+    write_numpy(tmp_path / "policy.safetensors", export_from(finished))
+    importlib.import_module("monitor").main("policy.safetensors", steps=20)
+    assert "readings.jsonl has them all" in capsys.readouterr().out
+    readings = [json.loads(line) for line in (tmp_path / "readings.jsonl").read_text().splitlines()]
+    assert [reading["step"] for reading in readings] == list(range(21))
+    assert all(reading["fault"] is None for reading in readings)
 
 
 def test_a_run_tells_the_card_what_it_knows(finished: Path) -> None:
