@@ -7,8 +7,8 @@
 Latency is of `RiskMonitor.step` on networks of the size of `standard`, 2×128 units, on PointGoal1's 156 embedded
 inputs, one thread, K = 5 actions in F̂; JAX is `Policy.risk` of one observation. The three take turns.
 
-Lead: at each violation's first step, the steps that the alarm had been on for. The fallback brakes, with force against
-the robot's own forward speed. Episodes are the same with and without it.
+Lead: at each violation's first step, the steps that the alarm had been on for. Two fallbacks brake, with force against
+the robot's own forward speed: to a stop, or down to 0.2 m/s. Episodes are the same with and without them.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ CALLS, WARM_UP, ROUND = 20_000, 500, 100
 FORWARD_SPEED = 3
 """Entry of the observation, m/s."""
 FORCE = 0.05
+SLOW = 0.2
 EPISODES, FIRST_SEED, BOUND_SEED = 20, 3_000_003, 4_000_003
-QUANTILES = (0.8, 0.9, 0.95, 0.99)
+QUANTILES = (0.8, 0.95, 0.99)
 """Of F̂ over half as many other episodes: the alarm's bounds."""
 
 
@@ -97,9 +98,14 @@ def latency_table(folder: Path) -> list[str]:
 # --- alarms and fallback ---------------------------------------------------------------------------------------------
 
 
-def brake(obs: NDArray[Any]) -> NDArray[np.float32]:
+def stop(obs: NDArray[Any]) -> NDArray[np.float32]:
     """Force against the forward speed, no turning: the Point robot's action."""
     return np.array([-np.clip(obs[FORWARD_SPEED], -FORCE, FORCE), 0.0], np.float32)
+
+
+def slow_down(policy: NumpyPolicy) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+    """Brakes down to SLOW, and leaves the rest to the policy: who stops in a hazard stays in it."""
+    return lambda obs: stop(obs) if abs(obs[FORWARD_SPEED]) > SLOW else policy.act(obs)
 
 
 def play(policy: NumpyPolicy, monitor: RiskMonitor, fallback: Any, seeds: range) -> list[Episode]:
@@ -146,7 +152,7 @@ def fallback_table(run: Path, folder: Path) -> list[str]:
         f"{policy.card['method']} after {known['step']:,} steps on {TASK}, F̂'s bias in its evaluation"
         f" {known['f_bias']:+.2f}; {EPISODES} episodes. Without a monitor: {_outcome(alone)}.",
         "",
-        "| alarm above | quantile of F̂ | alarmed steps | violations | foretold | lead, quartiles (steps) | braking |",
+        "| alarm above | quantile of F̂ | alarmed steps | foretold | lead, quartiles (steps) | slowing down | stopping |",
         "|---" * 7 + "|",
     ]
     for quantile in QUANTILES:
@@ -155,18 +161,17 @@ def fallback_table(run: Path, folder: Path) -> list[str]:
         share, found = leads(alone, monitor.hysteresis)
         ahead = [lead for lead in found if lead]
         quartiles = " / ".join(f"{q:.0f}" for q in np.quantile(ahead, (0.25, 0.5, 0.75))) if ahead else "–"
-        braked = play(policy, monitor, brake, seeds)
-        lines.append(
-            f"| {bound:.2f} | {quantile:.0%} | {share:.0%} | {len(found)} | {len(ahead)} | {quartiles}"
-            f" | {_outcome(braked)}, braked in {np.mean(np.concatenate([e.alarm for e in braked])):.0%} |"
-        )
+        outcomes = [_outcome(play(policy, monitor, fallback, seeds)) for fallback in (slow_down(policy), stop)]
+        row = [f"{bound:.2f}", f"{quantile:.0%}", f"{share:.0%}", f"{len(ahead)} of {len(found)}", quartiles, *outcomes]
+        lines.append(f"| {' | '.join(row)} |")
         print(lines[-1], flush=True)
     return lines
 
 
 def _outcome(episodes: list[Episode]) -> str:
     reward, cost = (np.mean([getattr(e, name).sum() for e in episodes]) for name in ("reward", "cost"))
-    return f"return {reward:.1f}, cost {cost:.1f}"
+    violations = sum(np.count_nonzero(np.diff(e.cost > 0.0, prepend=False) & (e.cost > 0.0)) for e in episodes)
+    return f"return {reward:.1f}, cost {cost:.1f}, {violations} violations"
 
 
 def main() -> None:

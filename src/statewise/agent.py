@@ -22,6 +22,7 @@ from statewise.errors import RunError
 from statewise.learner import Learner
 from statewise.methods import metric_columns
 from statewise.policy import Policy, PolicyFacts
+from statewise.report.calibration import calibration_report
 from statewise.report.progress import Progress
 from statewise.runtime import capped_threads
 from statewise.spec import RunSpec, make_config
@@ -31,6 +32,7 @@ from statewise.storage.run_folder import RunFolder, run_folder
 from statewise.training.engine import Engine
 from statewise.training.evaluate import EVAL_SEED, evaluation_metrics, play_episodes
 from statewise.training.evaluator import Evaluator
+from statewise.training.labelled import label_states
 from statewise.training.learners import build_learner, task_facts
 from statewise.training.loop import RowListener, Trainer
 
@@ -41,6 +43,7 @@ Constraint = Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], float]
 """h(obs, action, next_obs), safe iff <= 0."""
 
 MAX_EVALUATION_ENVS = 16
+CALIBRATION_ENVS = 20
 
 
 class Agent:
@@ -256,6 +259,28 @@ class Agent:
         finally:
             env.close()
         return evaluation_metrics(played)
+
+    def calibrate(
+        self, episodes: int, seed: int, horizon: int = 25, stride: int = 5, miss_rate: float = 0.1
+    ) -> dict[str, Any]:
+        """How far λ(x) and F̂(x) can be trusted, as JSON values: figures under "lam" and "f", and what they are of.
+
+        Plays whole rounds of at most 20 episodes of the sampled policy; see `training.labelled` and
+        `report.calibration`. A constant λ has no order, so that its figures are those of chance.
+        """
+        num_envs = min(episodes, CALIBRATION_ENVS)
+        env = self._vector(num_envs)
+        try:
+            rounds = -(-episodes // num_envs)
+            by_signal = label_states(self.policy, env, rounds, seed, horizon, stride)
+        finally:
+            env.close()
+        of = {"gradient_steps": self.policy.acting.gradient_step, "episodes": rounds * num_envs, "seed": seed}
+        of |= {"horizon": horizon, "stride": stride, "miss_rate": miss_rate, "states": len(by_signal[0].score)}
+        found = {
+            name: calibration_report(s, miss_rate, name == "f") for name, s in zip(("lam", "f"), by_signal, strict=True)
+        }
+        return {**of, **found}
 
     def film_strip(self, count: int = 6, seed: int = EVAL_SEED) -> list[NDArray[np.uint8]]:
         """Frames [height, width, 3] of one episode of the deterministic policy, evenly spaced, the first step's first.

@@ -15,6 +15,7 @@ COMMANDS = {
     "resume": ("RUN", "go on with a run from its last checkpoint"),
     "evaluate": ("RUN", "play episodes with a trained policy, and film them"),
     "plot": ("RUN...", "draw one run, or compare several"),
+    "calibrate": ("RUN", "hold a policy's risk against what comes of many states"),
     "export": ("RUN", "write a policy and its risk to a file that needs no JAX"),
     "methods": ("", "list the methods"),
     "tasks": ("", "list the native tasks"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -96,6 +97,29 @@ def plot(argv: list[str]) -> int:
         print(run_picture(args.runs[0], args.output))
     else:
         print(compare_picture(args.runs, args.output or Path("comparison.png")))
+    return OK
+
+
+def calibrate(argv: list[str]) -> int:
+    """Hold a policy's risk against what comes of many states."""
+    args = arguments.parse(arguments.Calibrate, argv, "calibrate")
+    for name in ("episodes", "horizon", "stride"):
+        if getattr(args, name) < 1:
+            raise ValueError(f"{name}: {getattr(args, name)} is not allowed; it must be at least 1")
+    if not 0.0 < args.miss_rate < 1.0:
+        raise ValueError(f"miss_rate: {args.miss_rate:g} is not allowed; it must be between 0 and 1")
+    from statewise.agent import Agent
+    from statewise.storage.files import write_text_atomic
+
+    constraint = _import_constraint(RunSpec.read(RunFolder.open(args.run).config_path).constraint)
+    agent = Agent.load(args.run, which=args.checkpoint, constraint=constraint)
+    report = agent.calibrate(args.episodes, args.seed, args.horizon, args.stride, args.miss_rate)
+    path = RunFolder(args.run).calibration_path
+    write_text_atomic(path, json.dumps(report, indent=2) + "\n")
+    for signal in ("f", "lam"):
+        for name, figure in report[signal].items():
+            print(f"{signal:<5}{name:<20}{_estimate(figure)}")
+    print(f"file     {path}")
     return OK
 
 
@@ -245,6 +269,13 @@ def _figures_line(row: Mapping[str, float]) -> str:
         f"return {row['return']:.1f} ± {row['return_std']:.1f}, cost {row['cost']:.2f}"
         f" (rate {row['cost_rate']:.4f}), length {row['length']:.0f}"
     )
+
+
+def _estimate(figure: Any) -> str:
+    if isinstance(figure, dict):
+        value, low, high = (math.nan if x is None else x for x in figure.values())
+        return f"{value:8.3f}   [{low:.3f}, {high:.3f}]"
+    return "none: too few violations" if figure is None else f"{figure:8.3f}"
 
 
 def _print_table(rows: Mapping[str, str]) -> None:

@@ -68,11 +68,12 @@ def export_policy(
     policy: Policy,
     training: Mapping[str, Any] | None = None,
     observations: tuple[NDArray[Any], NDArray[Any]] | None = None,
+    calibration: Mapping[str, Any] | None = None,
 ) -> Exported:
     """A policy's exported form. ValueError where its networks can't be exported, or give other answers than its own.
 
     training: what the card says of the training. observations: lowest and highest of training, [obs] each; None takes
-    what the policy's statistics give.
+    what the policy's statistics give. calibration: what `statewise calibrate` found.
     """
     core = build_core(policy.about.config, policy.about.facts)
     state = jax.device_get(policy.acting.state)
@@ -85,7 +86,10 @@ def export_policy(
     arrays["action/low"], arrays["action/high"] = policy.about.span.low, policy.about.span.high
     arrays["range/low"], arrays["range/high"], source = _range(core.dims.obs, arrays, observations)
     arrays = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
-    exported = Exported(arrays, _card(policy, network, source, training))
+    card = _card(policy, network, source)
+    card["training"].update(training or {})
+    card["calibration"] = calibration and dict(calibration)
+    exported = Exported(arrays, card)
     require_same_answers(exported, core, policy)
     return exported
 
@@ -205,7 +209,7 @@ def _range(
     return np.full(obs_dim, -LARGEST), np.full(obs_dim, LARGEST), None
 
 
-def _card(policy: Policy, network: dict[str, Any], source: str | None, training: Mapping[str, Any] | None) -> Any:
+def _card(policy: Policy, network: dict[str, Any], source: str | None) -> dict[str, Any]:
     about, config = policy.about, policy.about.config
     on_actions = isinstance(config, SacConfig)
     absent = {} if network["multiplier"] else {"lam": f"{config.method} has no multiplier"}
@@ -225,8 +229,7 @@ def _card(policy: Policy, network: dict[str, Any], source: str | None, training:
         "samples": config.n_cost_samples if on_actions else 0,
         "range": source,
         "absent": absent,
-        "training": {"gradient_steps": policy.acting.gradient_step, **(training or {})},
-        "calibration": None,
+        "training": {"gradient_steps": policy.acting.gradient_step},
         "limits": list(LIMITS),
         "network": network,
     }

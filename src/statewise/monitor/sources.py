@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from statewise.errors import CheckpointError
+from statewise.errors import CheckpointError, RunError
 from statewise.monitor.export import Exported, export_policy
 from statewise.policy import Policy
 from statewise.storage import metrics
@@ -30,7 +31,7 @@ def export_from(path: Path, which: str = "latest") -> Exported:
     policy, run = Policy.read(checkpoint_in(path, which)), RunFolder.open(path)
     training = {"seed": policy.about.config.seed, "checkpoint": which, **_evaluation(run, policy.acting.gradient_step)}
     observations = observed_range(run.replay_path, policy.about.facts.dims.obs) if run.replay_path.exists() else None
-    return export_policy(policy, training, observations)
+    return export_policy(policy, training, observations, _calibration(run, policy.acting.gradient_step))
 
 
 def observed_range(replay: Path, obs_dim: int) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
@@ -54,3 +55,17 @@ def _evaluation(run: RunFolder, gradient_step: int) -> dict[str, Any]:
     rows = metrics.read(run.metrics_path)
     found = rows.filter((rows["phase"] == "eval") & (rows["gradient_step"] == gradient_step))
     return {"evaluation": found.select(EVALUATION).row(-1, named=True)} if len(found) else {}
+
+
+def _calibration(run: RunFolder, gradient_step: int) -> dict[str, Any] | None:
+    """What `statewise calibrate` found of the policy with so many gradient steps, if that was its last one."""
+    path = run.calibration_path
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return found if found["gradient_steps"] == gradient_step else None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{path}: isn't a calibration ({error!r}): remove it, or run statewise calibrate again"
+        ) from error

@@ -81,6 +81,11 @@ class RunFolder:
         return self.path / "replay.bin"
 
     @property
+    def calibration_path(self) -> Path:
+        """What `statewise calibrate` found, JSON."""
+        return self.path / "calibration.json"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.path / "checkpoints"

@@ -117,3 +117,16 @@ def peaks(states: Labelled) -> Floats:
     """Of each episode with a violation, the highest score within the horizon before its first."""
     episode, score = states.episode[states.leads], states.score[states.leads]
     return np.array([score[episode == one].max() for one in np.unique(episode)])
+
+
+def calibration_report(states: Labelled, miss_rate: float, of_value: bool) -> dict[str, Any]:
+    """All figures of one signal as JSON values: estimates with their intervals, the bound for `miss_rate`, its number.
+
+    alarm_above is None, and the bound promises nothing, where `violating_episodes` are too few for the rate.
+    """
+    found = peaks(states)
+    report: dict[str, Any] = {
+        name: {key: x if math.isfinite(x) else None for key, x in estimate._asdict().items()}
+        for name, estimate in figures(states, of_value).items()
+    }
+    return {**report, "alarm_above": conformal_threshold(found, miss_rate), "violating_episodes": len(found)}

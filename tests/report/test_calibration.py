@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pytest
 from scipy.stats import norm, spearmanr
 
-from statewise.monitor.calibration import (
+from statewise.report.calibration import (
     Labelled,
     auroc,
     average_precision,
+    calibration_report,
     conformal_threshold,
     figures,
     over_episodes,
@@ -102,3 +104,16 @@ def test_too_few_episodes_promise_nothing() -> None:
     assert conformal_threshold(np.arange(1.0, 20.0), 0.05) == np.nextafter(1.0, 0.0)
     with pytest.raises(ValueError, match=r"miss_rate: 1\.0 is not allowed"):
         conformal_threshold(np.ones(5), 1.0)
+
+
+def test_the_report_is_json_with_and_without_an_answer() -> None:
+    ids, score = np.arange(40), np.linspace(0.0, 1.0, 40)
+    violated = score > 0.7
+    report = calibration_report(Labelled(ids, score, score, violated, violated), 0.1, of_value=True)
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert report["auroc"]["value"] == 1.0
+    assert report["violating_episodes"] == np.count_nonzero(violated)
+    none = np.zeros(40, bool)
+    report = calibration_report(Labelled(ids, score, score, none, none), 0.1, of_value=False)
+    assert report["auroc"] == {"value": None, "low": None, "high": None}
+    assert report["alarm_above"] is None
