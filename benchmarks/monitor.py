@@ -152,7 +152,7 @@ def fallback_table(run: Path, folder: Path) -> list[str]:
         f"{policy.card['method']} after {known['step']:,} steps on {TASK}, F̂'s bias in its evaluation"
         f" {known['f_bias']:+.2f}; {EPISODES} episodes. Without a monitor: {_outcome(alone)}.",
         "",
-        "| alarm above | quantile of F̂ | alarmed steps | foretold | lead, quartiles (steps) | slowing down | stopping |",
+        "| alarm above | quantile of F̂ | alarmed steps | foretold | lead, quartiles | slowing down | stopping |",
         "|---" * 7 + "|",
     ]
     for quantile in QUANTILES:

@@ -36,6 +36,21 @@ def test_the_example_runs(
     assert all(reading["fault"] is None for reading in readings)
 
 
+@pytest.mark.slow
+def test_a_calibration_goes_into_the_card(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["calibrate", str(copied), "--episodes", "2", "--horizon", "10"]) == 0
+    said = capsys.readouterr().out
+    assert "auroc" in said
+    report = json.loads((copied / "calibration.json").read_text())
+    assert report["episodes"] == 2
+    assert export_from(copied).card["calibration"] == report
+    (copied / "calibration.json").write_text(json.dumps({**report, "gradient_steps": 1}))
+    assert export_from(copied).card["calibration"] is None
+    (copied / "calibration.json").write_text("[]")
+    assert main(["export", str(copied)]) == 2
+    assert "isn't a calibration" in capsys.readouterr().err
+
+
 def test_a_run_tells_the_card_what_it_knows(finished: Path) -> None:
     exported = export_from(finished)
     training = exported.card["training"]
@@ -56,6 +71,8 @@ def test_a_run_tells_the_card_what_it_knows(finished: Path) -> None:
         ("export {run} -o {run}", "output: "),
         ("export {run} -o {run}/missing/file", "output: "),
         ("export {run}/config.json", "config.json: "),
+        ("calibrate {run} --miss-rate 1", "miss_rate: 1 is not allowed"),
+        ("calibrate {run} --episodes 0", "episodes: 0 is not allowed"),
     ],
 )
 def test_bad_input_is_one_sentence(finished: Path, line: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,13 +79,10 @@ def _embedding(arrays: dict[str, NDArray[Any]], network: dict[str, Any], x: Floa
     squarings = np.diff(np.log2([1, *network["powers"]])).astype(int).tolist()
     together = (np.diff(near) == 1).all()
     sensors = raw[near[0] : near[-1] + 1] if together else np.empty(len(near), np.float32)
-
-    factors = [sensors if i == 0 else blocks[i - 1] for i in range(len(blocks))]
-    squares = [
-        (factor if first else block, block)
-        for factor, block, count in zip(factors, blocks, squarings, strict=True)
-        for first in (True, *(False,) * (count - 1))
-    ]
+    squares, base = [], sensors
+    for block, count in zip(blocks, squarings, strict=True):
+        squares += [(base, block), *[(block, block)] * (count - 1)]
+        base = block
 
     def powers() -> None:
         if not together:
