@@ -7,8 +7,9 @@ weights. The mean is still subtracted: folded in, it would cost digits where it 
 
 from __future__ import annotations
 
+import contextvars
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,122 +29,129 @@ class FusedRisk:
         self.card = policy.card
         network, arrays = policy.card["network"], policy.arrays
         self._inputs, activation = Inputs(arrays, network), _ACTIVATIONS[network["activation"]]
-        self._activate = activation.apply
-        dim, depth = self._inputs.dim, network["depth"]
+        dim = self._inputs.dim
         members = [f"cost/{member}" for member in range(network["cost_critics"])]
+        alone = ["multiplier"] if network["multiplier"] == "network" else []
         on_actions = network["cost_critic"] == "action"
-        alone = (["multiplier"] if network["multiplier"] == "network" else []) + (["policy"] if on_actions else members)
-        names = alone + (members if on_actions else [])
-        first = [(arrays[f"{name}/0/w"][:dim], arrays[f"{name}/0/b"]) for name in names]
+        alone, members = ([*alone, "policy"], members) if on_actions else (alone + members, [])
+        first = [(arrays[f"{name}/0/w"][:dim], arrays[f"{name}/0/b"]) for name in members + alone]
         self._first = np.concatenate([_extended(*layer, activation.one) for layer in first], axis=1)
         self._first[:dim] /= self._inputs.std[:, None]
-        self._hidden = np.empty(self._first.shape[1], np.float32)
-        parts = self._hidden.reshape(len(names), -1)
-        self._alone = self._hidden[: parts.shape[1] * len(alone)]
-        heads = {
-            name: _Head(_layers(arrays, name, depth), part, activation)
-            for name, part in zip(alone, parts[: len(alone)], strict=True)
-        }
-        self._lam = _multiplier(policy, heads.get("multiplier"))
+        # The critics' share of the state lies right behind their weights of an action: the weights of a one.
+        shared = self._first.shape[1] // len(first) * len(members)
+        above = shared * len(policy.arrays["action/low"])
+        buffer = np.empty(above + self._first.shape[1], np.float32)
+        self._hidden, of_state = buffer[above:], buffer[above + shared :]
+        self._activate = activation.on(of_state)
+        self._heads = _Heads(policy, alone, of_state, activation)
+        self._lam = _multiplier(policy, self._heads)
         if on_actions:
-            self._f = _OverActions(policy, heads["policy"], parts[len(alone) :], members, activation)
+            self._f = _OverActions(policy, self._heads, members, buffer[: above + shared], activation)
         else:
-            self._f = heads[members[0]].value
+            self._f = self._heads.value("cost/0")
+        # NumPy's handling of floating-point errors belongs to a context: entering one takes a tenth of np.errstate.
+        self._context = contextvars.copy_context()
+        self._context.run(np.seterr, over="ignore", invalid="ignore")
 
     def rate(self, obs: NDArray[Any]) -> tuple[float | None, float, bool]:
         """λ(x), F̂(x), and whether an entry is outside of its range in training; obs: [obs].
 
         ValueError for NaN or infinity; of entries that are too large the answers may not be finite.
         """
-        with np.errstate(over="ignore", invalid="ignore"):
-            outside = self._inputs.read(obs)
-            self._inputs.centred.dot(self._first, self._hidden)
-            self._activate(self._alone)
-            f = self._f()
-            lam = self._lam(f)
-        return lam, f, outside
+        return self._context.run(self._rate, obs)
+
+    def _rate(self, obs: NDArray[Any]) -> tuple[float | None, float, bool]:
+        outside = self._inputs.read(obs)
+        self._inputs.centred.dot(self._first, self._hidden)
+        self._activate()
+        self._heads.run()
+        f = self._f()
+        return self._lam(f), f, outside
 
 
 class _Activation(NamedTuple):
-    """apply(x): in place. one: what it maps to 1, in float32 exactly."""
+    """on(x): a function that activates x in place. one: what is mapped to 1, in float32 exactly."""
 
-    apply: Callable[[Floats], Any]
+    on: Callable[[Floats], Callable[[], Any]]
     one: float
 
 
-_ZERO = np.float32(0.0)
-_ACTIVATIONS = {
-    "relu": _Activation(lambda x: np.maximum(x, _ZERO, out=x), 1.0),
-    "tanh": _Activation(lambda x: np.tanh(x, x), 20.0),
-}
+def _relu(x: Floats) -> Callable[[], Any]:
+    zeros = np.zeros_like(x)  # quicker than a scalar
+    return lambda: np.maximum(x, zeros, out=x)
 
 
-class _Head:
-    """A network behind its first layer, whose activations are in `x`."""
+_ACTIVATIONS = {"relu": _Activation(_relu, 1.0), "tanh": _Activation(lambda x: lambda: np.tanh(x, x), 20.0)}
 
-    def __init__(self, layers: Sequence[Layer], x: Floats, activation: _Activation) -> None:
-        self._x, self._activate = x, activation.apply
-        weights = [_extended(*layer, activation.one) for layer in layers[:-1]]
-        self._hidden = [(w, np.empty(w.shape[1], np.float32)) for w in weights]
-        self._last = _extended(*layers[-1])
-        self._only = self._last[:, 0].copy()
-        self.out = np.empty(self._last.shape[1], np.float32)
+
+class _Heads:
+    """The networks of the state alone, behind their first layer, whose activations are in `x`, one after another."""
+
+    def __init__(self, policy: NumpyPolicy, names: list[str], x: Floats, activation: _Activation) -> None:
+        layers = [_layers(policy, name) for name in names]
+        self._x = x.reshape(len(names), 1, -1)
+        self._hidden = _stacked(layers, activation, 1)
+        top = self._hidden[-1][1] if self._hidden else self._x
+        self._top = dict(zip(names, top[:, 0], strict=True))
+        self._last = {name: _extended(*of_name[-1]) for name, of_name in zip(names, layers, strict=True)}
 
     def run(self) -> None:
-        """Leave the outputs in `out`."""
-        self._top().dot(self._last, self.out)
-
-    def value(self) -> float:
-        """The only output."""
-        return float(self._top().dot(self._only))
-
-    def _top(self) -> Floats:
-        """The activations below the last layer."""
+        """Leave the activations below the last layers."""
         x = self._x
-        for w, hidden in self._hidden:
-            x.dot(w, hidden)
-            self._activate(hidden)
+        for w, hidden, activate in self._hidden:
+            np.matmul(x, w, hidden)
+            activate()
             x = hidden
-        return x
+
+    def outputs(self, name: str) -> tuple[Callable[[], Any], Floats]:
+        """A function that brings the outputs of a network up to date, and where they are."""
+        top, last = self._top[name], self._last[name]
+        out = np.empty(last.shape[1], np.float32)
+        return lambda: top.dot(last, out), out
+
+    def value(self, name: str) -> Callable[[], float]:
+        """A function that gives the only output of a network."""
+        top, last = self._top[name], self._last[name][:, 0].copy()
+        return lambda: float(top.dot(last))
 
 
 class _OverActions:
     """F̂: the critics' mean over the actions that the file's noise makes of the policy's mean and deviation."""
 
     def __init__(
-        self, policy: NumpyPolicy, head: _Head, features: Floats, members: Sequence[str], activation: _Activation
+        self, policy: NumpyPolicy, heads: _Heads, members: list[str], first: Floats, activation: _Activation
     ) -> None:
-        """features [E, width]: the state's share of the critics' first layers."""
+        """first: memory for the critics' weights of [action, 1], whose last row is filled from outside."""
         arrays, network = policy.arrays, policy.card["network"]
-        self._noise, self._limit = arrays["cost/noise"], np.float32(network["log_std_range"][1])
+        self._noise = arrays["cost/noise"]
         samples, size = self._noise.shape
-        self._policy, self._features, self._activate = head, features, activation.apply
-        self._mean, self._log_std = head.out[:size], head.out[size:]
+        self._update_policy, out = heads.outputs("policy")
+        self._mean, self._log_std = out[:size], out[size:]
+        self._limit = np.full(size, network["log_std_range"][1], np.float32)
         self._std, self._z = np.empty(size, np.float32), np.empty((samples, size), np.float32)
         self._action = np.ones((samples, size + 1), np.float32)
         self._squashed = self._action[:, :size]
-        self._first = np.zeros((len(members), size + 1, features.shape[1]), np.float32)
-        self._bias = self._first[:, size]
-        for weights, member in zip(self._first, members, strict=True):
-            weights[:size, :-1] = arrays[f"{member}/0/w"][-size:]
-        ensembles = [_layers(arrays, member, network["depth"]) for member in members]
-        shape = (len(members), samples)
-        self._x = np.empty((*shape, features.shape[1]), np.float32)
-        weights = [
-            np.stack([_extended(w, b, activation.one) for w, b in twins])
-            for twins in zip(*(e[:-1] for e in ensembles), strict=True)
-        ]
-        self._hidden = [(w, np.empty((*shape, w.shape[2]), np.float32)) for w in weights]
-        self._last = np.stack([_extended(*layers[-1]) for layers in ensembles])
-        self._top = self._hidden[-1][1] if self._hidden else self._x
+        self._first = first.reshape(size + 1, -1)
+        layers = [_layers(policy, member) for member in members]
+        weights = self._first[:size].reshape(size, len(members), -1)
+        weights[:] = 0.0
+        for number, member in enumerate(members):
+            weights[:, number, :-1] = arrays[f"{member}/0/w"][-size:]
+        self._flat_x = np.empty((samples, self._first.shape[1]), np.float32)
+        self._activate = activation.on(self._flat_x)
+        self._x = self._flat_x.reshape(samples, len(members), -1).transpose(1, 0, 2)
+        self._hidden = _stacked(layers, activation, samples)
+        self._last = np.stack([_extended(*of_member[-1]) for of_member in layers])
         self._mean_weights = None
         if network["cost_twins"] == "mean":
-            # The mean over twins and actions of a linear layer is one product.
-            spread = np.broadcast_to(self._last[:, None, :, 0], self._top.shape)
-            self._mean_weights, self._flat = (spread / (len(members) * samples)).ravel(), self._top.reshape(-1)
+            # The mean over twins and actions of a linear layer is one product, in the order of the memory.
+            top = self._hidden[-1][1] if self._hidden else self._x
+            spread = np.broadcast_to(self._last[:, None, :, 0] / (len(members) * samples), top.shape)
+            self._mean_weights = np.ravel(spread if self._hidden else spread.transpose(1, 0, 2)).copy()
+            self._top = (top if self._hidden else self._flat_x).reshape(-1)
 
     def __call__(self) -> float:
-        self._policy.run()
+        self._update_policy()
         std, z, x = self._std, self._z, self._x
         # The lower limit is left out: below it a deviation is 2e-9 at most, and so is what that changes.
         np.minimum(self._log_std, self._limit, out=std)
@@ -151,23 +159,23 @@ class _OverActions:
         np.multiply(self._noise, std, z)
         np.add(z, self._mean, z)
         np.tanh(z, self._squashed)
-        self._bias[:] = self._features
-        np.matmul(self._action, self._first, x)
-        self._activate(x)
-        for w, hidden in self._hidden:
+        self._action.dot(self._first, self._flat_x)
+        self._activate()
+        for w, hidden, activate in self._hidden:
             np.matmul(x, w, hidden)
-            self._activate(hidden)
+            activate()
             x = hidden
         if self._mean_weights is not None:
-            return float(self._flat.dot(self._mean_weights))
+            return float(self._top.dot(self._mean_weights))
         return float(np.matmul(x, self._last).max(axis=0).mean())
 
 
-def _multiplier(policy: NumpyPolicy, head: _Head | None) -> Callable[[float], float | None]:
+def _multiplier(policy: NumpyPolicy, heads: _Heads) -> Callable[[float], float | None]:
     """A function F̂(x) -> λ(x) for the observation that was read last."""
     kind = policy.card["network"]["multiplier"]
-    if head is not None:
-        return lambda f: _softplus(head.value())
+    if kind == "network":
+        value = heads.value("multiplier")
+        return lambda f: _softplus(value())
     if kind == "number":
         lam = float(policy.arrays["multiplier"])
         return lambda f: lam
@@ -183,9 +191,22 @@ def _softplus(z: float) -> float:
     return max(z, 0.0) + math.log1p(math.exp(-abs(z)))
 
 
-def _layers(arrays: dict[str, NDArray[Any]], name: str, depth: int) -> list[Layer]:
+def _layers(policy: NumpyPolicy, name: str) -> list[Layer]:
     """The layers behind the first."""
-    return [(arrays[f"{name}/{i}/w"], arrays[f"{name}/{i}/b"]) for i in range(1, depth + 1)]
+    depth = policy.card["network"]["depth"]
+    return [(policy.arrays[f"{name}/{i}/w"], policy.arrays[f"{name}/{i}/b"]) for i in range(1, depth + 1)]
+
+
+def _stacked(
+    networks: list[list[Layer]], activation: _Activation, rows: int
+) -> list[tuple[Floats, Floats, Callable[[], Any]]]:
+    """Of each hidden layer of M networks of one shape: weights [M, in, out], memory [M, rows, out], its activation."""
+    hidden = []
+    for members in zip(*(layers[:-1] for layers in networks), strict=True):
+        w = np.stack([_extended(w, b, activation.one) for w, b in members])
+        memory = np.empty((len(networks), rows, w.shape[2]), np.float32)
+        hidden.append((w, memory, activation.on(memory)))
+    return hidden
 
 
 def _extended(w: NDArray[Any], b: NDArray[Any], one: float | None = None) -> Floats:

@@ -119,7 +119,7 @@ class RiskMonitor:
         if clear_below is None:
             clear_below = CLEAR_SHARE * alarm_above if alarm_above > 0.0 else alarm_above
         self.hysteresis = Hysteresis(alarm_above, clear_below, clear_after)
-        self._size = int(self.card["observation"])
+        self._shape = (int(self.card["observation"]),)
         self._rate = risk.rate
         self._step = 0
 
@@ -146,9 +146,9 @@ class RiskMonitor:
         step, self._step = self._step, self._step + 1
         try:
             array = np.asarray(obs)
-            if array.shape != (self._size,) or array.dtype.kind not in "fiub":
+            if array.shape != self._shape or array.dtype.kind not in "fiub":
                 raise ValueError(
-                    f"obs: {array.dtype} {list(array.shape)} is not allowed; it must be numbers [{self._size}]"
+                    f"obs: {array.dtype} {list(array.shape)} is not allowed; it must be numbers {list(self._shape)}"
                 )
             lam, f, outside = self._rate(array)
             if not math.isfinite(f) or (lam is not None and not math.isfinite(lam)):
