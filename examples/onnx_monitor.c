@@ -1,12 +1,11 @@
 /* Rates one observation with an exported policy, in C, by ONNX Runtime (version 1.12 or later).
  *
  *     cc onnx_monitor.c -I$ORT/include -L$ORT/lib -lonnxruntime -o onnx_monitor
- *     ./onnx_monitor policy.onnx 0.1 -0.2 ...        (as many numbers as the task has observations)
+ *     ./onnx_monitor policy.onnx 0.3 -0.2 1.7 ...    (the alarm's bound on F, then the observation)
  *
  * ORT is the folder of ONNX Runtime's release archive for C. An observation that is outside of training's range, or
- * isn't finite, has outside = 1: treat that as an alarm where the plant allows it. */
+ * isn't finite, has outside = 1, which is an alarm here too. */
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,8 +21,8 @@ static void check(OrtStatus *status) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 3) {
-        fprintf(stderr, "usage: onnx_monitor policy.onnx NUMBER...\n");
+    if (argc < 4) {
+        fprintf(stderr, "usage: onnx_monitor policy.onnx BOUND NUMBER...\n");
         return 2;
     }
     ort = OrtGetApiBase()->GetApi(12);
@@ -44,9 +43,10 @@ int main(int argc, char **argv) {
     check(ort->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memory));
 
     /* For every observation; `noise` is left out, so that the action is the deterministic one. */
-    const int size = argc - 2;
+    const float bound = strtof(argv[2], NULL);
+    const int size = argc - 3;
     float *obs = malloc(size * sizeof(float));
-    for (int i = 0; i < size; i++) obs[i] = strtof(argv[i + 2], NULL);
+    for (int i = 0; i < size; i++) obs[i] = strtof(argv[i + 3], NULL);
     const int64_t shape[] = {1, size};
     OrtValue *input = NULL, *output[3] = {NULL, NULL, NULL};
     check(ort->CreateTensorWithDataAsOrtValue(memory, obs, size * sizeof(float), shape, 2,
@@ -59,7 +59,8 @@ int main(int argc, char **argv) {
     check(ort->GetTensorMutableData(output[0], (void **)&action));
     check(ort->GetTensorMutableData(output[1], (void **)&f));
     check(ort->GetTensorMutableData(output[2], (void **)&outside));
-    printf("action[0] %g  f %g  outside %d  alarm %d\n", action[0], f[0], outside[0], !isfinite(f[0]) || outside[0]);
+    /* Written so that a NaN is an alarm. */
+    printf("action[0] %g  f %g  outside %d  alarm %d\n", action[0], f[0], outside[0], !(f[0] <= bound) || outside[0]);
 
     for (int i = 0; i < 3; i++) ort->ReleaseValue(output[i]);
     ort->ReleaseValue(input);
