@@ -100,7 +100,8 @@ class Experience:
         Monte Carlo is what the critics' own targets add up to along the episode, in the units of training; where it
         was cut off, the critics' value of the last state stands for the rest.
         """
-        steps, came = self.steps(), self.monte_carlo(acting)
+        steps = self.steps()
+        came = monte_carlo(acting, steps)
         looked_at = slice(0, None, STRIDE)
         flat = steps.obs[looked_at].reshape(-1, steps.obs.shape[-1])
         bias = _in_chunks(acting, flat) - came[:, looked_at].reshape(2, -1)
@@ -110,19 +111,19 @@ class Experience:
         """All steps so far."""
         return Steps(*(np.array(x) for x in zip(*self._steps, strict=True)))
 
-    def monte_carlo(self, acting: Acting) -> Floats:
-        """What came of every state, of reward and cost [2, T, N], as in `metrics`."""
-        steps = self.steps()
-        ends = steps.terminated | steps.truncated
-        ends[-1] = True
-        at_end = np.zeros((2, *ends.shape))
-        at_end[:, ends] = _in_chunks(acting, steps.next_obs[ends])
-        came = np.empty_like(at_end)
-        for t in reversed(range(len(ends))):
-            after = at_end[:, t] if t + 1 == len(ends) else np.where(ends[t], at_end[:, t], came[:, t + 1])
-            now = (steps.reward[t], steps.cost[t], steps.constraint[t], steps.terminated[t])
-            came[:, t] = acting.backup(*now, *after)
-        return came
+
+def monte_carlo(acting: Acting, steps: Steps) -> Floats:
+    """What came of every state, of reward and cost [2, T, N], as `Experience.metrics` has it."""
+    ends = steps.terminated | steps.truncated
+    ends[-1] = True
+    at_end = np.zeros((2, *ends.shape))
+    at_end[:, ends] = _in_chunks(acting, steps.next_obs[ends])
+    came = np.empty_like(at_end)
+    for t in reversed(range(len(ends))):
+        after = at_end[:, t] if t + 1 == len(ends) else np.where(ends[t], at_end[:, t], came[:, t + 1])
+        now = (steps.reward[t], steps.cost[t], steps.constraint[t], steps.terminated[t])
+        came[:, t] = acting.backup(*now, *after)
+    return came
 
 
 def _in_chunks(acting: Acting, obs: Floats) -> Floats:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from statewise.envs import SafeVectorEnv
 from statewise.policy import Policy
 from statewise.report.calibration import Labelled
-from statewise.training.diagnostics import Experience
+from statewise.training.diagnostics import Experience, monte_carlo
 from statewise.training.evaluate import play_episodes
 
 CHUNK = 1024
@@ -53,7 +53,7 @@ def _label(policy: Policy, experience: Experience, first: int, horizon: int, str
     kept = known & (np.cumsum(ends, axis=0) - ends == 0)
     kept[np.arange(len(kept)) % stride > 0] = False
     episode = first + np.broadcast_to(np.arange(kept.shape[1]), kept.shape)
-    rest = (experience.monte_carlo(policy.acting)[1][kept], violated[kept], leads[kept])
+    rest = (monte_carlo(policy.acting, steps)[1][kept], violated[kept], leads[kept])
     lam, f = _rate(policy, steps.obs[kept])
     return Labelled(episode[kept], lam, *rest), Labelled(episode[kept], f, *rest)
 
