@@ -17,26 +17,29 @@ from statewise.config import DEFAULT_PRESET, RunConfig
 from statewise.core.types import Dims
 from statewise.envs import SafeVectorEnv
 from statewise.envs.navigation.registry import NAVIGATION_TASKS
-from statewise.errors import CheckpointError, RunError
+from statewise.errors import RunError
 from statewise.identity import Identity
 from statewise.learner import Learner
 from statewise.methods import metric_columns
 from statewise.modules import import_allowed
 from statewise.policy import Policy, PolicyFacts
+from statewise.report.calibration import calibration_report
 from statewise.report.progress import Progress, Silent
 from statewise.runtime import capped_threads
 from statewise.spec import RunSpec, make_config
 from statewise.storage.checkpoint import CheckpointStore
-from statewise.storage.run_files import RunFiles
+from statewise.storage.run_files import RunFiles, checkpoint_in
 from statewise.storage.run_folder import RunFolder, run_folder
 from statewise.training.engine import Engine
 from statewise.training.evaluate import EVAL_SEED, evaluation_metrics, play_episodes
 from statewise.training.evaluator import Evaluator
+from statewise.training.labelled import label_states
 from statewise.training.learners import build_learner, task_facts
 from statewise.training.loop import RowListener, Trainer
 from statewise.training.making import Constraint, Env, Making
 
 MAX_EVALUATION_ENVS = 16
+CALIBRATION_ENVS = 20
 
 
 class Agent:
@@ -139,7 +142,7 @@ class Agent:
         """
         import_allowed(allow_modules)
         path = Path(path)
-        file = _checkpoint_in(path, which) if path.is_dir() else path
+        file = checkpoint_in(path, which) if path.is_dir() else path
         policy = Policy.read(file)
         recorded = policy.about.environment
         if path.is_dir():
@@ -291,6 +294,28 @@ class Agent:
             played = [play_episodes(env, act, each, first, on_step, span=span) for first in seeds]
         return evaluation_metrics(np.concatenate(played))
 
+    def calibrate(
+        self, episodes: int, seed: int, horizon: int = 25, stride: int = 5, miss_rate: float = 0.1
+    ) -> dict[str, Any]:
+        """How far λ(x) and F̂(x) can be trusted, as JSON values: figures under "lam" and "f", and what they are of.
+
+        Plays whole rounds of at most 20 episodes of the sampled policy; see `training.labelled` and
+        `report.calibration`. A constant λ has no order, so that its figures are those of chance.
+        """
+        num_envs = min(episodes, CALIBRATION_ENVS)
+        env = self.vector(num_envs)
+        try:
+            rounds = -(-episodes // num_envs)
+            by_signal = label_states(self.policy, env, rounds, seed, horizon, stride)
+        finally:
+            env.close()
+        of = {"gradient_steps": self.policy.acting.gradient_step, "episodes": rounds * num_envs, "seed": seed}
+        of |= {"horizon": horizon, "stride": stride, "miss_rate": miss_rate, "states": len(by_signal[0].score)}
+        found = {
+            name: calibration_report(s, miss_rate, name == "f") for name, s in zip(("lam", "f"), by_signal, strict=True)
+        }
+        return {**of, **found}
+
     def film_strip(self, count: int = 6, seed: int = EVAL_SEED) -> list[NDArray[np.uint8]]:
         """Frames [height, width, 3] of one episode of the deterministic policy, evenly spaced, the first state's first.
 
@@ -349,18 +374,6 @@ def _recorded(spec: RunSpec, policy: Policy, run: Path) -> Identity | None:
         if value != own.to_dict()[name]:
             raise RunError(f"{run}: config.json says that {name} is {value}, its checkpoint {own.to_dict()[name]}")
     return own
-
-
-def _checkpoint_in(run: Path, which: str) -> Path:
-    folder = RunFolder.open(run)
-    if which not in ("latest", "best"):
-        raise ValueError(f"which: {which!r} is not allowed; it must be latest or best")
-    store = CheckpointStore(folder.checkpoints, keep=1)
-    found = store.latest()
-    path = store.best_path if which == "best" else found[1] if found else None
-    if path is None or not path.exists():
-        raise CheckpointError(f"{run} holds no {which} checkpoint yet")
-    return path
 
 
 def _require_same_run(run: Path, about: PolicyFacts, checkpoint: Path) -> None:

@@ -22,6 +22,8 @@ COMMANDS = {
     "report": ("RUNS...", "write many runs as one page for a browser"),
     "verify": ("", "check the paper's theorems in numbers"),
     "risk": ("RUN [RUN]", "draw where a policy is at risk, and say it in numbers"),
+    "calibrate": ("RUN", "hold a policy's risk against what comes of many states"),
+    "export": ("RUN", "write a policy and its risk to a file that needs no JAX"),
     "methods": ("", "list the methods"),
     "tasks": ("", "list the native tasks"),
     "config": ("METHOD", "print a method's configuration as JSON"),
@@ -32,8 +34,8 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; argv defaults to the process's arguments.
 
-    0: done; 2: bad input; 3: training diverged, a claim of `verify` did not hold, or code failed, an
-    environment's too; 130: interrupted. No exception leaves it; with STATEWISE_TRACEBACK set, its traceback comes before the sentence.
+    0: done; 2: bad input; 3: training diverged, a claim of `verify` did not hold, or code failed, an environment's too;
+    130: interrupted. No exception leaves it; with STATEWISE_TRACEBACK set, its traceback comes before the sentence.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     with lasting_streams() as (out, _):

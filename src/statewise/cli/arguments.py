@@ -204,6 +204,40 @@ class Risk(Trusting):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Calibrate(Trusting):
+    """Play episodes of the sampled policy and hold λ(x) and F̂(x) against what came of their states."""
+
+    run: RunPath
+    """The run folder; calibration.json is written there, and goes into the card of later exports."""
+    checkpoint: Literal["latest", "best"] = "latest"
+    """Which checkpoint of the run folder."""
+    episodes: int = 200
+    """Episodes to play, 20 at a time."""
+    horizon: int = 25
+    """Steps ahead within which a violation counts."""
+    stride: int = 5
+    """Every so many steps a state is looked at."""
+    miss_rate: float = 0.1
+    """Share of violations that an alarm may miss; the bound for it is on F̂ and on λ."""
+    seed: int = 5_000_003
+    """Of the episodes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export(Trusting):
+    """Write a policy, its multiplier and its feasibility to one file for NumPy or ONNX Runtime, with a model card."""
+
+    run: RunPath
+    """The run folder, or a file that `Agent.save` wrote."""
+    format: Literal["numpy", "onnx"] = "numpy"
+    """A safetensors file for `statewise.monitor`, or an ONNX graph (needs statewise[export])."""
+    output: Annotated[Path | None, arg(metavar="FILE", aliases=["-o"])] = None
+    """The file; by default exported.safetensors or exported.onnx in the run folder, or beside the policy's file."""
+    checkpoint: Literal["latest", "best"] = "latest"
+    """Which checkpoint of the run folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """Print a method's configuration as JSON, every field."""
 

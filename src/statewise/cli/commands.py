@@ -115,6 +115,20 @@ def plot(argv: list[str]) -> int:
     return OK
 
 
+def calibrate(argv: list[str]) -> int:
+    """Hold a policy's risk against what comes of many states."""
+    from statewise.cli.calibrate import calibrate as hold
+
+    return hold(argv)
+
+
+def export(argv: list[str]) -> int:
+    """Write a policy and its risk for NumPy or ONNX Runtime."""
+    from statewise.cli.export import export as write
+
+    return write(argv)
+
+
 def report(argv: list[str]) -> int:
     """Write many runs as one page for a browser."""
     from statewise.cli.report import report as write

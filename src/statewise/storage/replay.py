@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from statewise.core.types import Batch
 from statewise.errors import CheckpointError
-from statewise.storage.row_store import Rows, RowStore
+from statewise.storage.row_store import Rows, RowStore, read_rows
 
 _FORMAT = "statewise replay 2"
 
@@ -74,6 +74,21 @@ class RowLayout(NamedTuple):
             truncated=rows[..., scalar_start + 4],
             next_obs=rows[..., self.obs_dim : action_start],
         )
+
+
+def stored_rows(path: Path) -> tuple[RowLayout, Rows]:
+    """Layout and rows [n, D], in no order, of a replay file, to be read alone; a run may be writing it.
+
+    CheckpointError where it is missing, cut or something else.
+    """
+    try:
+        title, written, rows = read_rows(path)
+        obs_dim, act_dim = (int(title.split(f"{name}=")[1].split()[0]) for name in ("obs_dim", "act_dim"))
+        layout = RowLayout(obs_dim, act_dim)
+        places = len(rows) // layout.width
+        return layout, rows[: places * layout.width].reshape(places, layout.width)[: min(written, places)]
+    except (OSError, ValueError, IndexError) as error:
+        raise CheckpointError(f"{path}: not a replay file of this version: {error}") from error
 
 
 class Replay:

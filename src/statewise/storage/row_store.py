@@ -104,6 +104,18 @@ def _allocate(file: BinaryIO, size: int) -> None:
     file.flush()
 
 
+def read_rows(path: Path) -> tuple[str, int, Rows]:
+    """Title, rows ever written, and the floats behind the header, flat and read-only; ValueError where it is cut."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    if len(header) < _HEADER_BYTES:
+        raise ValueError("it is cut")
+    title = header.partition(b"\n")[0].decode(errors="replace")
+    floats = (path.stat().st_size - _HEADER_BYTES) // 4
+    rows = np.memmap(path, np.float32, "r", _HEADER_BYTES, (floats,)) if floats else np.empty(0, np.float32)
+    return title, int.from_bytes(header[_WRITTEN_OFFSET:], "little"), rows
+
+
 def _check_header(path: Path, title: str) -> None:
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)

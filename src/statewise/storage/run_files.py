@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, SupportsFloat
 
 from statewise.core.columns import TIMING_COLUMNS, Column
-from statewise.errors import RunError
+from statewise.errors import CheckpointError, RunError
 from statewise.storage import checkpoint
 from statewise.storage.checkpoint import Arrays, CheckpointStore
 from statewise.storage.files import write_text_atomic
@@ -133,6 +133,22 @@ class RunFiles:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def checkpoint_in(run: Path, which: str) -> Path:
+    """The "latest" or "best" checkpoint of a run folder.
+
+    RunError where the folder isn't a run, CheckpointError where there is none yet.
+    """
+    folder = RunFolder.open(run)
+    if which not in ("latest", "best"):
+        raise ValueError(f"which: {which!r} is not allowed; it must be latest or best")
+    store = CheckpointStore(folder.checkpoints, keep=1)
+    found = store.latest()
+    path = store.best_path if which == "best" else found[1] if found else None
+    if path is None or not path.exists():
+        raise CheckpointError(f"{run} holds no {which} checkpoint yet")
+    return path
 
 
 def _position_behind(path: Path, step: int) -> int:

@@ -104,6 +104,11 @@ class RunFolder:
         return self.path / "progress.png"
 
     @property
+    def calibration_path(self) -> Path:
+        """What `statewise calibrate` found, JSON."""
+        return self.path / "calibration.json"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.path / "checkpoints"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -65,6 +65,18 @@ class Probe:
         self._last = dict(arrays)
 
 
+class Steps(NamedTuple):
+    """Steps of N environments, [T, N] or [T, N, obs]; next_obs before any reset."""
+
+    obs: Floats
+    reward: Floats
+    cost: Floats
+    constraint: Floats
+    terminated: Floats
+    truncated: Floats
+    next_obs: Floats
+
+
 class Experience:
     """The steps of an evaluation, to be held against what the critics expected."""
 
@@ -88,21 +100,30 @@ class Experience:
         Monte Carlo is what the critics' own targets add up to along the episode, in the units of training; where it
         was cut off, the critics' value of the last state stands for the rest.
         """
-        obs, reward, cost, constraint, terminated, truncated, next_obs = (
-            np.array(x) for x in zip(*self._steps, strict=True)
-        )
-        ends = terminated | truncated
-        ends[-1] = True
-        at_end = np.zeros((2, *ends.shape))
-        at_end[:, ends] = _in_chunks(acting, next_obs[ends])
-        came = np.empty_like(at_end)
-        for t in reversed(range(len(reward))):
-            after = at_end[:, t] if t + 1 == len(reward) else np.where(ends[t], at_end[:, t], came[:, t + 1])
-            came[:, t] = acting.backup(reward[t], cost[t], constraint[t], terminated[t], *after)
+        steps = self.steps()
+        came = monte_carlo(acting, steps)
         looked_at = slice(0, None, STRIDE)
-        flat = obs[looked_at].reshape(-1, obs.shape[-1])
+        flat = steps.obs[looked_at].reshape(-1, steps.obs.shape[-1])
         bias = _in_chunks(acting, flat) - came[:, looked_at].reshape(2, -1)
         return {"q_bias": float(bias[0].mean()), "f_bias": float(bias[1].mean())}
+
+    def steps(self) -> Steps:
+        """All steps so far."""
+        return Steps(*(np.array(x) for x in zip(*self._steps, strict=True)))
+
+
+def monte_carlo(acting: Acting, steps: Steps) -> Floats:
+    """What came of every state, of reward and cost [2, T, N], as `Experience.metrics` has it."""
+    ends = steps.terminated | steps.truncated
+    ends[-1] = True
+    at_end = np.zeros((2, *ends.shape))
+    at_end[:, ends] = _in_chunks(acting, steps.next_obs[ends])
+    came = np.empty_like(at_end)
+    for t in reversed(range(len(ends))):
+        after = at_end[:, t] if t + 1 == len(ends) else np.where(ends[t], at_end[:, t], came[:, t + 1])
+        now = (steps.reward[t], steps.cost[t], steps.constraint[t], steps.terminated[t])
+        came[:, t] = acting.backup(*now, *after)
+    return came
 
 
 def _in_chunks(acting: Acting, obs: Floats) -> Floats:
