@@ -133,7 +133,11 @@ def _interval(row: dict[str, object]) -> str:
 
 def _number(value: object) -> str:
     x = float(str(value))
-    return f"{x:,.0f}" if abs(x) >= 100 else f"{x:.1f}" if abs(x) >= 10 else f"{x:.2f}"
+    if abs(x) >= 100:
+        return f"{x:,.0f}"
+    if abs(x) >= 10:
+        return f"{x:.1f}"
+    return f"{x:.2f}" if abs(x) >= 0.1 or x == 0 else f"{x:.2g}"
 
 
 def _aligned(header: Iterable[str], rows: Sequence[Sequence[str]]) -> list[str]:
