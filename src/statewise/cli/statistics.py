@@ -20,6 +20,10 @@ def statistics(argv: list[str]) -> int:
     args = arguments.parse(arguments.Statistics, argv, "statistics")
     if not (args.runs or args.omnisafe or args.csv):
         raise ValueError("runs: name at least one run folder, or a folder of them, as in statewise statistics runs")
+    if args.output.exists() and not args.output.is_dir():
+        raise ValueError(f"output: {args.output} is a file; name a folder")
+    if args.cost_limit is not None and not 0.0 <= args.cost_limit < float("inf"):
+        raise ValueError(f"cost_limit: {args.cost_limit} is not allowed; it must be a finite number >= 0")
     from statewise.experiments.drawing import write_figures
     from statewise.experiments.evaluation import evaluate, write_evaluation
 
