@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from recipe_jobs import CHEETAH, EPISODES, FULL, FULL_STEPS, GOAL, PUBLISHED, STEPS, TASKS, WITHOUT
 
 from statewise.methods import METHODS
-from statewise.report.pictures import COLOURS
+from statewise.report.styles import styles_of
 from statewise.storage.files import write_text_atomic
 
 RESULTS = Path(__file__).parent / "results"
@@ -124,7 +124,7 @@ def number(x: float | None) -> str:
 def picture(runs: pl.DataFrame, rows: Sequence[str], column: str, path: Path) -> None:
     """Return and cost over the steps, a row for each of `rows` and a colour for each value of `column`."""
     names = [name for name in ("sac", "sac-alam") if column == "method" and len(rows) > 2] or list(METHODS)
-    colours = dict(zip(names, COLOURS, strict=False))
+    colours = {name: style.colour for name, style in styles_of(names).items()}
     figure = Figure(figsize=(11, 2.3 * len(rows) + 0.6), layout="constrained")
     for task, panels in zip(rows, figure.subplots(len(rows), 2, squeeze=False, sharex=True), strict=True):
         for quantity, axes in zip(("return", "cost"), panels, strict=True):

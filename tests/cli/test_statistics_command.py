@@ -79,6 +79,7 @@ def test_only_some_tasks(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         (["RUNS", "--reference", "ppo"], ["reference", "'ppo'", "sac-alam"]),
         (["RUNS", "--tasks", "Maze-v0"], ["tasks", "'Maze-v0'", "SafetyPointGoal1-v0"]),
         (["RUNS", "--cost-limit", "low"], ["--cost-limit", "'low'", "a number"]),
+        (["RUNS", "--cost-limit", "-1"], ["cost_limit", "-1.0", ">= 0"]),
     ],
 )
 def test_what_it_refuses(
@@ -92,3 +93,11 @@ def test_what_it_refuses(
     assert said.err.count("\n") == 1
     assert all(word in said.err for word in words), said.err
     assert not out.exists()
+
+
+def test_output_that_is_a_file(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    out.write_text("mine")
+    assert main(["statistics", str(runs), "--output", str(out)]) == 2
+    assert "out is a file; name a folder" in capsys.readouterr().err
+    assert out.read_text() == "mine"

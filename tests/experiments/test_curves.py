@@ -137,7 +137,13 @@ def test_labels_of_plain_csv(header: str, cells: list[str], labels: list[str], t
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [("step,return,seed\n1,2,3\n", "has no column cost"), ("", "can't be read as CSV"), (None, "can't be read as CSV")],
+    [
+        ("step,return,seed\n1,2,3\n", "has no column cost"),
+        ("step,return,cost,seed\n", "holds no rows"),
+        ("step,return,cost,seed\n1,2,3,first\n", "seed must be whole numbers"),
+        ("", "can't be read as CSV"),
+        (None, "can't be read as CSV"),
+    ],
 )
 def test_csv_that_cannot_be_used(text: str | None, complaint: str, tmp_path: Path) -> None:
     path = tmp_path / "curves.csv"

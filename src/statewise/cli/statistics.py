@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 def statistics(argv: list[str]) -> int:
     """Summarise runs, with intervals, and draw them."""
     args = arguments.parse(arguments.Statistics, argv, "statistics")
+    if args.output.exists() and not args.output.is_dir():
+        raise ValueError(f"output: {args.output} is a file; name a folder")
     from statewise.experiments.drawing import write_figures
     from statewise.experiments.evaluation import evaluate, write_evaluation
 
@@ -34,6 +36,8 @@ def read(args: arguments.Collection, command: str) -> Curves:
     """The curves of a collection; ValueError where nothing is named, or a task that no run is of."""
     if not (args.runs or args.omnisafe or args.csv):
         raise ValueError(f"runs: name at least one run folder, or a folder of them, as in statewise {command} runs")
+    if args.cost_limit is not None and not 0.0 <= args.cost_limit < float("inf"):
+        raise ValueError(f"cost_limit: {args.cost_limit} is not allowed; it must be a finite number >= 0")
     import polars as pl
 
     from statewise.experiments.curves import combine, read_runs
@@ -134,7 +138,11 @@ def _interval(row: dict[str, object]) -> str:
 
 def _number(value: object) -> str:
     x = float(str(value))
-    return f"{x:,.0f}" if abs(x) >= 100 else f"{x:.1f}" if abs(x) >= 10 else f"{x:.2f}"
+    if abs(x) >= 100:
+        return f"{x:,.0f}"
+    if abs(x) >= 10:
+        return f"{x:.1f}"
+    return f"{x:.2f}" if abs(x) >= 0.1 or x == 0 else f"{x:.2g}"
 
 
 def _aligned(header: Iterable[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -17,8 +17,8 @@ STABILITY = "sac-lagnet"
 
 def figures_of(evaluation: Evaluation) -> dict[str, figures.Draw]:
     """What to draw, by name."""
-    styles = styles_of(evaluation.runs["label"])
     bands, reference = evaluation.bands, evaluation.reference
+    styles = styles_of([reference, *evaluation.runs["label"]])  # the first lies above the others
     known = evaluation.runs.drop_nulls("cost_limit").unique("task", maintain_order=True)
     limits = dict(known.select("task", "cost_limit").iter_rows())
     chosen: dict[str, figures.Draw] = {}
@@ -30,7 +30,7 @@ def figures_of(evaluation: Evaluation) -> dict[str, figures.Draw]:
     if len(variants) > 1:
         chosen["ablation"] = partial(figures.learning_curves, bands, limits, variants)
     if STABILITY in styles and reference != STABILITY:
-        pair = {label: styles[label] for label in (STABILITY, reference)}
+        pair = {label: styles[label] for label in (reference, STABILITY)}
         seeds = evaluation.curves.evaluations.filter(pl.col("label").is_in(list(pair)))
         both = seeds.filter(pl.col("label") == STABILITY)["task"].unique().to_list()
         shared = bands.filter(pl.col("task").is_in(both))

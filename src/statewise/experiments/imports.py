@@ -93,6 +93,12 @@ def _csv_runs(path: Path) -> Curves:
     for name in _CSV_NEEDS:
         if name not in table.columns:
             raise RunError(f"{path}: has no column {name}; it needs {', '.join(_CSV_NEEDS)}")
+    if table.is_empty():
+        raise RunError(f"{path}: holds no rows")
+    try:
+        table = table.cast({"step": pl.Int64, "seed": pl.Int64, "return": pl.Float64, "cost": pl.Float64})
+    except pl.exceptions.PolarsError as error:
+        raise RunError(f"{path}: step and seed must be whole numbers, return and cost numbers: {error}") from error
     table = table.with_columns(label=_csv_label(table, path))
     if "task" not in table.columns:
         table = table.with_columns(task=pl.lit(path.resolve().parent.name))

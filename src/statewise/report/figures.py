@@ -104,8 +104,8 @@ def learning_curves(
     """Cost above return along training for each task, means with their intervals, the cost limit drawn in.
 
     bands: label, task, column, step, value, low, high, seeds; intervals of fewer than three seeds are not drawn.
-    styles: of the labels to draw. runs: evaluations, label, task, run, step, return and cost, to draw single seeds in
-    place of the intervals.
+    styles: of the labels to draw, the first on top. runs: evaluations, label, task, run, step, return and cost, to draw
+    single seeds in place of the intervals.
     """
     bands = bands.filter(pl.col("label").is_in(list(styles)))
     tasks = bands["task"].unique(maintain_order=True).to_list()
@@ -153,6 +153,7 @@ def _curves(axes: Axes, bands: pl.DataFrame, column: str, styles: Styles, seeds:
             band["value"],
             color=style.colour,
             linestyle=style.line,
+            zorder=2.5 - i / 100,
             marker=style.marker,
             markersize=2.8,
             markeredgewidth=0,

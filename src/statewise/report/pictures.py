@@ -15,6 +15,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from statewise.config import MultiplierConfig, RunConfig
+from statewise.report.styles import styles_of
 from statewise.spec import RunSpec, run_labels
 from statewise.storage import metrics
 from statewise.storage.files import write_bytes_atomic
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREEN, PURPLE, RED, GREY = "#2f6db3", "#d9772b", "#2e8b6f", "#8a5aa8", "#c2474b", "#6b7280"
 _ROUND = (1, 2, 2.5, 5, 10)
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, GREY, "#c9a227", "#3aa6b9", "#d16ba5", "#7a5c3e", "#9bc53d", "#1f2937")
 
 STYLE: Any = {
     "font.family": "sans-serif",
@@ -111,7 +111,7 @@ def compare_picture(runs: Sequence[Path], output: Path) -> Path:
         raise ValueError("runs: name at least one run folder")
     tasks = list(dict.fromkeys(run.spec.task for run in read))
     labels = run_labels([run.spec for run in read])
-    colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(dict.fromkeys(labels))}
+    colours = {label: style.colour for label, style in styles_of(labels).items()}
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(11, 0.6 + 3.7 * len(tasks)), layout="constrained")
         panels = figure.subplots(len(tasks), 2, squeeze=False)
