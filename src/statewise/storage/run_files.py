@@ -104,6 +104,8 @@ class RunFiles:
         path = self.run.machine_path
         try:
             entries = json.loads(path.read_bytes()) if path.exists() and step else []
+            if not isinstance(entries, list):
+                raise TypeError("it is no list")
             before = [entry for entry in entries if entry["from_step"] < step]
             version = json.loads(self.run.config_path.read_bytes())["statewise"]
             last = dict(before[-1]) if before else {"statewise": version}
