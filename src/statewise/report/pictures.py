@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,6 +34,7 @@ COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, GREY, "#c9a227", "#3aa6b9", "#d16ba
 _STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 10,
+    "text.parse_math": False,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
@@ -79,7 +82,7 @@ def run_picture(run_folder: Path, output: Path | None = None, frames: Sequence[N
     """
     run = _read(run_folder)
     path = run_folder / "progress.png" if output is None else output
-    with matplotlib.rc_context(_STYLE | {"axes.titlepad": 24}):
+    with _style({"axes.titlepad": 24}):
         strip = 11.0 / len(frames) + 0.3 if frames else 0.0
         figure = Figure(figsize=(11, 7.5 + strip), layout="constrained")
         panels: Any = figure
@@ -112,7 +115,7 @@ def compare_picture(runs: Sequence[Path], output: Path) -> Path:
     tasks = list(dict.fromkeys(run.spec.task for run in read))
     labels = run_labels([run.spec for run in read])
     colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(dict.fromkeys(labels))}
-    with matplotlib.rc_context(_STYLE):
+    with _style():
         figure = Figure(figsize=(11, 0.6 + 3.7 * len(tasks)), layout="constrained")
         panels = figure.subplots(len(tasks), 2, squeeze=False)
         for task, row in zip(tasks, panels, strict=True):
@@ -126,6 +129,19 @@ def compare_picture(runs: Sequence[Path], output: Path) -> Path:
         figure.legend(handles, list(colours), loc="outside upper center", ncols=columns, fontsize=10)
         _write(figure, output)
     return output
+
+
+@contextmanager
+def _style(more: dict[str, Any] | None = None) -> Iterator[None]:
+    """Draw in our style, whatever a matplotlibrc says: one that lies in the working folder counts for Matplotlib.
+
+    A letter that the font lacks, in the name of a task, is drawn as a box.
+    """
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE | (more or {}))
+        yield
 
 
 def _read(folder: Path) -> _Run:
