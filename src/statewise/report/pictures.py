@@ -61,6 +61,8 @@ _STYLE: Any = {
 }
 
 
+_MOST_LETTERS = 48
+
 _DRAWN = (
     *("step", "phase", "return", "return_std", "cost"),
     *("lam", "lam_q10", "lam_q90", "lam_boundary", "f", "rho"),
@@ -97,7 +99,7 @@ def run_picture(run_folder: Path, output: Path | None = None, frames: Sequence[N
         for axes in (bottom_left, bottom_right):
             _label_steps(axes)
         config = run.spec.config
-        _headline(panels, f"{config.method} on {run.spec.task}, seed {config.seed}")
+        _headline(panels, f"{config.method} on {_short(run.spec.task)}, seed {config.seed}")
         if below is not None:
             _film_strip(below, frames)
         _write(figure, path)
@@ -122,7 +124,7 @@ def compare_picture(runs: Sequence[Path], output: Path) -> Path:
             here = [(label, run) for label, run in zip(labels, read, strict=True) if run.spec.task == task]
             for axes, column in zip(row, ("return", "cost"), strict=True):
                 _compare(axes, here, column, colours)
-                axes.set(title=f"{task}: episode {column}", ylabel=f"{column} per episode")
+                axes.set(title=f"{_short(task)}: episode {column}", ylabel=f"{column} per episode")
                 _label_steps(axes)
         handles = [panels[0, 0].plot([], [], color=colour)[0] for colour in colours.values()]
         columns = min(len(colours), 6 if max(map(len, labels)) < 20 else 2)
@@ -268,6 +270,11 @@ def _label_steps(axes: Axes) -> None:
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=_ROUND))
     axes.xaxis.set_major_formatter(EngFormatter(sep="\N{THIN SPACE}"))
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for what is drawn."""
+    return name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS - 1]}…"
 
 
 def _headline(figure: Any, text: str) -> None:
