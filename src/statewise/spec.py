@@ -74,6 +74,8 @@ class RunSpec:
                 raise ValueError(f"its keys must be {', '.join(sorted(keys))}")
             if not isinstance(content["task"], str) or not isinstance(content["config"], dict):
                 raise ValueError("task must be a name and config a table of fields")
+            if not content["task"].isprintable():
+                raise ValueError(f"task: {content['task']!r} is not allowed; it must be a name that can be printed")
             if not isinstance(content.get("constraint"), str | None):
                 raise ValueError("constraint must be module:function or null")
             config = method_in_file(content["method"]).config.from_dict(content["config"])

@@ -36,8 +36,9 @@ FLAGS = [
     *[f"--{name.replace('_', '-')}" for name in make_config("sac-alam").to_dict()],
 ]
 VALUES: list[Any] = [
-    *[None, True, False, 0, -1, 1, 0.5, 1e300, 10**400, float("nan"), float("inf"), "", "x", "evil:x", "\0", "é" * 300],
-    *[[], {}, [[]], [1] * 3000, ["8"], {"a": {"b": []}}, [None], "sac", "ppo", TASK, 2**63, -(2**63) - 1],
+    *[None, True, False, 0, -1, 1, 0.5, 1e300, 10**400, float("nan"), float("inf"), 2**63, -(2**63) - 1],
+    *["", "x", "evil:x", "sac", "ppo", TASK, "\0", "é" * 300, r"$\frac$", "\ud800", "\x1b[31m", "任務"],
+    *[[], {}, [[]], [1] * 3000, ["8"], {"a": {"b": []}}, [None]],
 ]
 
 

@@ -153,6 +153,19 @@ def test_files_in_the_working_folder_take_the_place_of_no_package(copied: Path) 
     assert (done.returncode, done.stdout, done.stderr) == (0, "progress.png\n", "")
 
 
+def test_a_matplotlibrc_in_the_working_folder_changes_no_picture(copied: Path) -> None:
+    """Matplotlib reads one there; this one would have LaTeX called."""
+    before = (copied / "progress.png").read_bytes()
+    command = [sys.executable, "-m", "statewise", "plot", ".", "--output", "plain.png"]
+    for settings in ("", "text.usetex: True\nlines.linewidth: 20\naxes.facecolor: red\n"):
+        (copied / "matplotlibrc").write_text(settings)
+        done = subprocess.run(command, cwd=copied, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "plain.png\n", "")
+        if settings:
+            assert (copied / "plain.png").read_bytes() == before
+        before = (copied / "plain.png").read_bytes()
+
+
 def test_the_working_folder_is_looked_at_last_and_only_for_a_module_that_was_asked_for(
     copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,15 @@ def test_a_column_that_is_missing_is_named(column: str, tmp_path: Path) -> None:
 def test_a_row_with_a_hole_leaves_a_hole_in_the_curve(tmp_path: Path) -> None:
     holed = {"phase": "eval", "step": 200, "cost": 1.0}
     run = write_run(tmp_path / "run", "sac", 0, evaluation(100, 1.0), holed, evaluation(300, 2.0))
+    assert run_picture(run).exists()
+    assert compare_picture([run, run], tmp_path / "several.png").exists()
+
+
+@pytest.mark.parametrize("task", ["任務-v0", r"$\frac$", "$", "x" * 300])
+def test_any_name_of_a_task_is_drawn(task: str, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", "sac", 0, evaluation(100, 1.0))
+    content = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(content | {"task": task}))
     assert run_picture(run).exists()
     assert compare_picture([run, run], tmp_path / "several.png").exists()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,6 +34,7 @@ _ROUND = (1, 2, 2.5, 5, 10)
 STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 10,
+    "text.parse_math": False,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
@@ -58,6 +61,8 @@ STYLE: Any = {
 }
 
 
+_MOST_LETTERS = 48
+
 _DRAWN = (
     *("step", "phase", "return", "return_std", "cost"),
     *("lam", "lam_q10", "lam_q90", "lam_boundary", "f", "rho"),
@@ -79,7 +84,7 @@ def run_picture(run_folder: Path, output: Path | None = None, frames: Sequence[N
     """
     run = _read(run_folder)
     path = run_folder / "progress.png" if output is None else output
-    with matplotlib.rc_context(STYLE | {"axes.titlepad": 24}):
+    with drawing_style({"axes.titlepad": 24}):
         strip = 11.0 / len(frames) + 0.3 if frames else 0.0
         figure = Figure(figsize=(11, 7.5 + strip), layout="constrained")
         panels: Any = figure
@@ -94,7 +99,7 @@ def run_picture(run_folder: Path, output: Path | None = None, frames: Sequence[N
         for axes in (bottom_left, bottom_right):
             _label_steps(axes)
         config = run.spec.config
-        _headline(panels, f"{config.method} on {run.spec.task}, seed {config.seed}")
+        _headline(panels, f"{config.method} on {_short(run.spec.task)}, seed {config.seed}")
         if below is not None:
             _film_strip(below, frames)
         write_picture(figure, path)
@@ -112,20 +117,33 @@ def compare_picture(runs: Sequence[Path], output: Path) -> Path:
     tasks = list(dict.fromkeys(run.spec.task for run in read))
     labels = run_labels([run.spec for run in read])
     colours = {label: style.colour for label, style in styles_of(labels).items()}
-    with matplotlib.rc_context(STYLE):
+    with drawing_style():
         figure = Figure(figsize=(11, 0.6 + 3.7 * len(tasks)), layout="constrained")
         panels = figure.subplots(len(tasks), 2, squeeze=False)
         for task, row in zip(tasks, panels, strict=True):
             here = [(label, run) for label, run in zip(labels, read, strict=True) if run.spec.task == task]
             for axes, column in zip(row, ("return", "cost"), strict=True):
                 _compare(axes, here, column, colours)
-                axes.set(title=f"{task}: episode {column}", ylabel=f"{column} per episode")
+                axes.set(title=f"{_short(task)}: episode {column}", ylabel=f"{column} per episode")
                 _label_steps(axes)
         handles = [panels[0, 0].plot([], [], color=colour)[0] for colour in colours.values()]
         columns = min(len(colours), 6 if max(map(len, labels)) < 20 else 2)
         figure.legend(handles, list(colours), loc="outside upper center", ncols=columns, fontsize=10)
         write_picture(figure, output)
     return output
+
+
+@contextmanager
+def drawing_style(more: dict[str, Any] | None = None) -> Iterator[None]:
+    """Draw in our style, whatever a matplotlibrc says: one that lies in the working folder counts for Matplotlib.
+
+    A letter that the font lacks, in the name of a task, is drawn as a box.
+    """
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE | (more or {}))
+        yield
 
 
 def _read(folder: Path) -> _Run:
@@ -252,6 +270,11 @@ def _label_steps(axes: Axes) -> None:
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=_ROUND))
     axes.xaxis.set_major_formatter(EngFormatter(sep="\N{THIN SPACE}"))
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for what is drawn."""
+    return name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS - 1]}…"
 
 
 def _headline(figure: Any, text: str) -> None:

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from statewise.report.pictures import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, STYLE, write_picture
+from statewise.report.pictures import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, drawing_style, write_picture
 from statewise.theory.problem import Floats, norm
 from statewise.theory.reachability import DoubleIntegrator, make_grid
 from statewise.theory.road_runs import STEP_SIZES, RoadRuns
@@ -42,7 +41,7 @@ def theory_pictures(verification: Verification, folder: Path) -> list[Path]:
 
 def updates_picture(road: RoadRuns, path: Path) -> None:
     """‖λ^k − λ*‖ and the KKT residual over the iterations: dual ascent on the left, ALaM on the right."""
-    with matplotlib.rc_context(STYLE | {"axes.titlepad": 10}):
+    with drawing_style({"axes.titlepad": 10}):
         figure = Figure(figsize=(11, 7.5), layout="constrained")
         panels = figure.subplots(2, 2, sharex=True, sharey="row")
         columns = ("Dual ascent, step α", "ALaM, ρ = α"), (road.ascent, road.augmented)
@@ -64,7 +63,7 @@ def updates_picture(road: RoadRuns, path: Path) -> None:
 def networks_picture(road: RoadRuns, path: Path) -> None:
     """The problem and its solution; λ* and what each network has of it; the distance over the dual cycles."""
     x, optimum = road.problem.states, road.optimum
-    with matplotlib.rc_context(STYLE):
+    with drawing_style():
         figure = Figure(figsize=(13, 4.2), layout="constrained")
         problem, multipliers, ways = figure.subplots(1, 3)
         problem.plot(
@@ -86,7 +85,7 @@ def networks_picture(road: RoadRuns, path: Path) -> None:
 
 def safe_set_picture(reach: ReachRun, path: Path) -> None:
     """The value of dynamic programming with its edge {V = 0}, and the edge in closed form."""
-    with matplotlib.rc_context(STYLE):
+    with drawing_style():
         figure = Figure(figsize=(7.5, 4.4), layout="constrained")
         axes = figure.subplots()
         _map(figure, axes, reach.system, reach.value, "V(p, v), the smallest worst h in m")
@@ -107,7 +106,7 @@ def risk_picture(
     """A policy's λ and F̂ over (p, v), the learned edge {F̂ = d}, and the edge of the maximal safe set."""
     p, v = make_grid(system).states()
     lam, f = (part.reshape(p.shape) for part in risk(np.stack([p.ravel(), v.ravel()], axis=-1)))
-    with matplotlib.rc_context(STYLE):
+    with drawing_style():
         figure = Figure(figsize=(13, 4.4), layout="constrained")
         free_f = np.where(system.penetration(p) <= 0.0, f, np.nan)
         values_of = np.maximum(lam, _SMALLEST_LAM), f
