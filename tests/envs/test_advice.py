@@ -43,7 +43,7 @@ class Pushed(gymnasium.ActionWrapper[Any, Any, Any]):
     action_space: Any = Box(-1.0, 1.0, (1,), np.float32)
 
     def action(self, action: Any) -> Any:
-        return np.float32([round(float(action[0]))])
+        return np.array([round(float(action[0]))], np.float32)
 
 
 class Drawn(Point):
