@@ -208,6 +208,10 @@ class Agent:
         c = self.config
         if total_steps is not None and (not isinstance(total_steps, int | np.integer) or total_steps < 1):
             raise ValueError(f"total_steps: {total_steps!r} is not allowed; it must be a whole number of at least 1")
+        if self.run_path is None:
+            raise RunError(
+                "this agent was loaded from a single file, which holds no replay: load its run folder to go on"
+            )
         with ExitStack() as stack:
             made = (self.vector(n, whole=True) for n in (c.num_envs, c.eval_envs))
             env, eval_env = (stack.enter_context(closing(each)) for each in made)
@@ -226,10 +230,7 @@ class Agent:
         return self
 
     def _open_run(self, overwrite: bool, progress: Progress | None) -> RunFolder:
-        if self.run_path is None:
-            raise RunError(
-                "this agent was loaded from a single file, which holds no replay: load its run folder to go on"
-            )
+        assert self.run_path is not None
         if self._owns_run and not overwrite:
             run = RunFolder.open(self.run_path)
             _require_same_run(self.run_path, self.policy.about, run.checkpoints)

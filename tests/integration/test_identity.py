@@ -107,7 +107,6 @@ def test_an_environment_that_is_not_the_runs_is_refused(half: Agent) -> None:
     for env, said in (
         (lambda: Dear(Dear(light(), 0.5), 0.5), "wrappers: "),
         (lambda: TimeLimit(Dear(light(), 0.5), 50), "max_episode_steps: 50 here, but 200 in "),
-        (Point, r"actions: 1 in \[-1, 1\]"),
     ):
         with pytest.raises(RunError, match=f"env: {said}"):
             Agent.load(run, env).evaluate(1)
