@@ -60,7 +60,7 @@ def vector_run(task: str, num_envs: int, threads: int, steps: int, clock: Clock)
     env.reset(seed=0)
     env.action_space.seed(0)
     actions = [env.action_space.sample() for _ in range(steps // num_envs)]
-    worlds = env._worlds
+    worlds = env.worlds
     simulate, physics = worlds._simulate, [0.0]
 
     def timed(datas: Any) -> None:

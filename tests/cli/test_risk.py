@@ -9,7 +9,7 @@ import pytest
 
 from statewise import Agent
 from statewise.cli import main
-from statewise.monitor.maps_report import labels
+from statewise.maps.outputs import labels
 from statewise.policy import Policy
 
 

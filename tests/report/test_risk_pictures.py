@@ -6,18 +6,16 @@ import base64
 import json
 import math
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.browser import opened
 
 from statewise.report.map_page import maps_page
 from statewise.report.maps import Motion, Outline, RiskMaps, compass, maps_picture, scale
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HAZARD = Outline("hazard", np.array([(0.2, 0.0), (0.0, 0.2), (-0.2, 0.0), (0.0, -0.2)]))
 GOAL = Outline("goal", HAZARD.points + 0.5)
 
@@ -137,24 +135,6 @@ def test_page_holds_every_number_and_fetches_nothing(tmp_path: Path) -> None:
     head = page.read_text("utf-8")[:2000]
     assert "default-src 'none'" in head
     assert "src=" not in head
-
-
-def opened(page: Path, script: str, tmp_path: Path) -> str:
-    """What headless Chromium makes of a page once it has run `script`, without any network."""
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here: apt-get install chromium")
-    probe = tmp_path / "probe.html"
-    probe.write_text(page.read_text("utf-8").replace("</body>", f"<script>{script}</script></body>"), "utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-    flags += ["--disable-background-networking", "--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND"]
-    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000", "--dump-dom"]
-    done = subprocess.run(
-        [CHROMIUM, *flags, "--enable-logging=stderr", probe.as_uri()], capture_output=True, timeout=300, check=False
-    )
-    console = [line for line in done.stderr.decode().splitlines() if "CONSOLE" in line]
-    assert not console, console
-    # Behind the page's own scripts, which hold all words as well.
-    return re.sub(r"<script.*?</script>", "", done.stdout.decode(), flags=re.DOTALL)
 
 
 MOVE = """

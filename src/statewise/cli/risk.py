@@ -17,7 +17,7 @@ def risk(argv: list[str]) -> int:
     if len(set(args.runs)) < len(args.runs):
         raise ValueError(f"runs: {args.runs[0]} is named twice; name two different ones to set side by side")
     from statewise.agent import Agent
-    from statewise.monitor.maps_report import Wanted, report_risk
+    from statewise.maps.outputs import Wanted, report_risk
     from statewise.training.evaluate import EVAL_SEED
 
     agents = [Agent.load(run, which=args.checkpoint) for run in args.runs]

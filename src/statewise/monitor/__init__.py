@@ -1,6 +1,6 @@
-"""A trained policy at work: its exported file and a runner without JAX, a monitor of its risk, and maps of it.
+"""A trained policy at work, without JAX: its exported file, a runner, and a monitor of its risk.
 
-`export` and the maps need JAX, and `guard` Gymnasium; the others need NumPy and safetensors, or ONNX Runtime.
+`export` alone needs JAX, and `guard` Gymnasium; the others need NumPy and safetensors, or ONNX Runtime.
 """
 
 from statewise.monitor.risk_monitor import RiskMonitor, RiskReading

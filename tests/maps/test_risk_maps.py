@@ -13,8 +13,7 @@ from statewise.core.normalizer import Normalizer
 from statewise.envs import make_vector
 from statewise.envs.navigation.env import NavigationVectorEnv
 from statewise.envs.navigation.objects import HAZARD_RADIUS
-from statewise.monitor.maps import coordinate_maps, half_width, navigation_maps, observe_moving, usual_speed
-from statewise.monitor.maps_numbers import (
+from statewise.maps.numbers import (
     Number,
     States,
     auroc,
@@ -24,6 +23,7 @@ from statewise.monitor.maps_numbers import (
     numbers_table,
     risk_numbers,
 )
+from statewise.maps.sampling import coordinate_maps, half_width, navigation_maps, observe_moving, usual_speed
 
 GOAL = "SafetyPointGoal1-v0"
 GOAL_BINS, HAZARD_BINS = slice(12, 28), slice(28, 44)
@@ -199,7 +199,7 @@ def test_numbers_of_states_counted_by_hand(monkeypatch):
         lam=np.array([[4.0, 3.0, 2.0, 1.0, 0.5]], np.float32),
         f=np.array([[0.6, 0.5, 0.4, 0.3, 0.7]], np.float32),
     )
-    monkeypatch.setattr("statewise.monitor.maps_numbers.draw_states", lambda *_, **__: states)
+    monkeypatch.setattr("statewise.maps.numbers.draw_states", lambda *_, **__: states)
     numbers = risk_numbers([("known", None)], None, 0, (1.0,))  # pyright: ignore[reportArgumentType]
     found = {(n.heading, n.place): n for n in numbers}
     assert class_names() == ["inside", "0 to 0.1", "0.1 to 0.2", "0.2 to 0.4", "0.4 to 0.8", "beyond 0.8"]

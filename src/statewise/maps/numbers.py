@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from statewise.envs.navigation.env import NavigationVectorEnv
 from statewise.envs.navigation.task import View
 from statewise.envs.navigation.worlds import NavigationWorlds
-from statewise.monitor.maps import SPEEDS, Floats, half_width, observe_moving
+from statewise.maps.sampling import SPEEDS, Floats, half_width, observe_moving
 from statewise.policy import Policy
 
 LAYOUTS = 20

@@ -12,8 +12,8 @@ import numpy as np
 
 from statewise.envs import SafeVectorEnv
 from statewise.envs.navigation.env import NavigationVectorEnv
-from statewise.monitor.maps import DIRECTIONS, SPEEDS, coordinate_maps, navigation_maps
-from statewise.monitor.maps_numbers import numbers_table, risk_numbers
+from statewise.maps.numbers import numbers_table, risk_numbers
+from statewise.maps.sampling import DIRECTIONS, SPEEDS, coordinate_maps, navigation_maps
 from statewise.policy import Policy
 from statewise.report.map_page import PAGES, maps_page
 from statewise.report.maps import PICTURES, RiskMaps, maps_picture, require_file

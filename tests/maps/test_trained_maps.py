@@ -9,8 +9,8 @@ import pytest
 
 from statewise.envs import make_vector
 from statewise.envs.navigation.env import NavigationVectorEnv
-from statewise.monitor.maps import navigation_maps
-from statewise.monitor.maps_numbers import risk_numbers
+from statewise.maps.numbers import risk_numbers
+from statewise.maps.sampling import navigation_maps
 from statewise.policy import Policy
 
 POLICY = Path(__file__).parents[2] / "examples" / "policies" / "sac-alam-goal1.safetensors"
