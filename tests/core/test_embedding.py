@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.learners import assert_trees_close, jit_update, key, networks, random_batch, small_config, trees_equal
 
-from statewise.core.embedding import BINS, Embedding, positions
+from statewise.core.embedding import BINS, LEVELS, Embedding, positions
 from statewise.core.types import Dims
 from statewise.methods import build_method
 from statewise.sac.core import Sac
@@ -57,8 +57,7 @@ def test_edges_are_the_mean_of_the_batches_quantiles() -> None:
     state = embed.init()
     for batch in (ROWS[:50], ROWS[50:]):
         state = embed.observe(state, batch)
-    levels = np.linspace(0.0, 1.0, BINS + 1)
-    quantiles = [np.quantile(np.asarray(batch), levels, axis=0).T for batch in (ROWS[:50], ROWS[50:])]
+    quantiles = [np.quantile(np.asarray(batch), LEVELS, axis=0).T for batch in (ROWS[:50], ROWS[50:])]
     np.testing.assert_allclose(state.edges, 0.25 * quantiles[0] + 0.75 * quantiles[1], rtol=1e-4, atol=1e-6)
 
 
@@ -90,3 +89,15 @@ def test_a_gradient_step_is_that_of_the_embedded_observations(method: str, kind:
     by_hand, _ = jit_update(plain)(state._replace(embedding=plain.embed.init()), seen, dual_seen, key(2))
     assert_trees_close(networks(inside), networks(by_hand))
     assert_trees_close(sac.risk(state, raw.obs, key(4)), plain.risk(state, seen.obs, key(4)))
+
+
+def test_pieces_lie_in_both_tails() -> None:
+    """Of a sensor that is near something in one reading of two hundred, that tail has three of the eight pieces."""
+    sensor = np.zeros((1000, 1), np.float32)
+    sensor[:5, 0] = (0.8, 0.85, 0.9, 0.93, 0.97)
+    embed = Embedding(1, "quantiles")
+    edges = np.asarray(embed.observe(embed.init(), jnp.asarray(sensor)).edges)[0]
+    np.testing.assert_allclose(np.quantile(sensor[:, 0], 0.997), edges[7], atol=1e-6)
+    assert edges[6] == 0.0 < 0.85 < edges[7] < edges[8] == np.float32(0.97)
+    assert tuple(sorted(LEVELS)) == LEVELS
+    assert [round(low + high, 9) for low, high in zip(LEVELS, reversed(LEVELS), strict=True)] == [1.0] * 9

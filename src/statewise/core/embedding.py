@@ -18,8 +18,14 @@ from statewise.core.normalizer import Normalizer, init_normalizer, normalize, ob
 from statewise.core.types import Array
 
 POWERS = (4, 16)
-BINS = 8
-"""Pieces of the encoding between quantiles."""
+LEVELS = (0.0, 0.003, 0.02, 0.1, 0.5, 0.9, 0.98, 0.997, 1.0)
+"""Levels of the quantiles between which entries are encoded.
+
+Most pieces lie in the tails: danger is at one end of a sensor's range, and the safer a policy is, the rarer it gets
+there. Between evenly spaced levels, what is near a hazard ends up in one piece with all that is not far away.
+"""
+BINS = len(LEVELS) - 1
+"""Pieces of that encoding."""
 
 
 class EmbeddingState(NamedTuple):
@@ -76,7 +82,7 @@ class Embedding:
             return state
         if self.kind == "quantiles":
             share = obs.shape[0] / (state.statistics.seen + obs.shape[0])
-            quantiles = jnp.quantile(obs, jnp.linspace(0.0, 1.0, BINS + 1), axis=0).T
+            quantiles = jnp.quantile(obs, jnp.asarray(LEVELS), axis=0).T
             state = state._replace(edges=state.edges + share * (quantiles - state.edges))
         return state._replace(statistics=observe(state.statistics, self._expand(state, obs)))
 
