@@ -18,11 +18,12 @@ from statewise.core.normalizer import Normalizer, init_normalizer, normalize, ob
 from statewise.core.types import Array
 
 POWERS = (4, 16)
-LEVELS = (0.0, 0.003, 0.02, 0.1, 0.5, 0.9, 0.98, 0.997, 1.0)
+LEVELS = (0.0, 0.01, 0.05, 0.25, 0.75, 0.95, 0.99, 0.997, 1.0)
 """Levels of the quantiles between which entries are encoded.
 
 Most pieces lie in the tails: danger is at one end of a sensor's range, and the safer a policy is, the rarer it gets
-there. Between evenly spaced levels, what is near a hazard ends up in one piece with all that is not far away.
+there. Between evenly spaced levels, what is near a hazard ends up in one piece with all that is not far away. The upper
+tail, where sensors of nearness have theirs, has a piece more.
 """
 BINS = len(LEVELS) - 1
 """Pieces of that encoding."""
