@@ -6,10 +6,7 @@ import functools
 import os
 from collections.abc import Callable
 
-import gymnasium
 import pytest
-
-from statewise import agent, policy
 
 TASK = "StatewiseAttackedPoint-v0"
 """The id of `ExactPoint`, once `compile_once` was called."""
@@ -31,6 +28,11 @@ class Attacks:
 
 def compile_once(patch: pytest.MonkeyPatch) -> None:
     """Let runs of one configuration share their learner, so that all but the first take a moment."""
+    # Not above: conftest imports this module, before it has set what JAX and NumPy are to find.
+    import gymnasium
+
+    from statewise import agent, policy
+
     if TASK not in gymnasium.registry:
         gymnasium.register(TASK, "support.toys:ExactPoint")
     patch.setattr(agent, "build_learner", functools.cache(agent.build_learner))
