@@ -70,6 +70,7 @@ def evaluate(argv: list[str]) -> int:
     look = {name: getattr(args, name) for name in ("camera", "size", "show_lidar", "show_cost") if getattr(args, name)}
     if look and args.video is None:
         raise ValueError(f"{', '.join(look)}: is for films; add --video FILE.mp4")
+    from statewise.agent import Agent
     from statewise.training.evaluate import EVAL_SEED
 
     agent = Agent.load(args.run, which=args.checkpoint)
