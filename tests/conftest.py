@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Each worker has its own: JAX writes entries in place, where another worker could read half of one.
     """
+    # Started by `nohup` or in the background of a script, a process ignores these, and so do the runs in the tests.
+    for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     assert config.cache is not None
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     os.environ["STATEWISE_CACHE_DIR"] = str(config.cache.mkdir(f"statewise-{worker}"))
