@@ -65,6 +65,7 @@ def test_divergence_names_the_quantity_and_keeps_the_last_good_checkpoint(
     monkeypatch.setattr(Explosive, "armed", False)
     agent.learn()
     assert checkpoint_steps(agent)[-1] == 160
+    assert not (folder_of(agent) / "failure.json").exists()
 
 
 def test_divergence_before_the_first_checkpoint_leaves_no_broken_weights(

@@ -138,5 +138,5 @@ def _episode_steps(task: str, rows: pl.DataFrame) -> int:
 
 
 def _failure(folder: Path) -> str | None:
-    path = folder / "failure.json"
+    path = RunFolder(folder).failure_path
     return str(json.loads(path.read_text(encoding="utf-8"))["error"]) if path.is_file() else None

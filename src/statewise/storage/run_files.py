@@ -78,7 +78,10 @@ class RunFiles:
         self._metrics.flush()
         self._timing.flush()
         rows = {"metrics_position": self._metrics.position, "metrics_sha256": self._metrics.digest}
-        return self._store.save(step, arrays, {**metadata, **rows})
+        path = self._store.save(step, arrays, {**metadata, **rows})
+        if self.run.failure_path.exists():  # of an earlier process, behind whose last checkpoint this one has come
+            self.run.failure_path.unlink()
+        return path
 
     def settle(self, saved: Saved) -> bool:
         """Finish what a kill behind that checkpoint left undone; whether there was anything.
@@ -120,7 +123,7 @@ class RunFiles:
     def report_failure(self, report: Mapping[str, Any]) -> None:
         """Write failure.json, with the last checkpoint's step added."""
         report = {**report, "last_checkpoint": (self._store.steps() or [None])[-1]}
-        write_text_atomic(self.run.path / "failure.json", json.dumps(report, indent=2) + "\n")
+        write_text_atomic(self.run.failure_path, json.dumps(report, indent=2) + "\n")
 
     def close(self) -> None:
         """Make all rows durable and close the files, the second even where the first has no space left."""

@@ -104,6 +104,11 @@ class RunFolder:
         return self.path / "progress.png"
 
     @property
+    def failure_path(self) -> Path:
+        """Why the run broke off behind its newest checkpoint, JSON."""
+        return self.path / "failure.json"
+
+    @property
     def calibration_path(self) -> Path:
         """What `statewise calibrate` found, JSON."""
         return self.path / "calibration.json"
