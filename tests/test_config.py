@@ -116,6 +116,8 @@ def test_a_range_says_what_it_allows(limits: Range, text: str) -> None:
 
 # Fields that are checked against each other stay together.
 COUPLED = {
+    "binary_cost",
+    "proximity",
     "update_ratio",
     "block_length",
     "num_envs",

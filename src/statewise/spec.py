@@ -42,6 +42,14 @@ class RunSpec:
         """The constraint function's "module:function", where it has one."""
         return None if self.environment is None else self.environment.constraint
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Modules from outside that its names are of, each once, which another process has to import for it."""
+        wrappers = () if self.environment is None else self.environment.wrappers
+        own = (w["entry_point"] for w in wrappers if not w["entry_point"].startswith("gymnasium."))
+        names = (full_name(self.config.method), self.task, self.constraint or "", *own)
+        return tuple(dict.fromkeys(name.rpartition(":")[0] for name in names if ":" in name))
+
     def digest(self) -> str:
         """Eight hexadecimal digits that name what this run computes, the seed left out."""
         recipe = {} if self.environment is None else self.environment.recipe

@@ -27,7 +27,7 @@ def runs(tmp_path: Path) -> list[GridRun]:
 
 def do_instead(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let processes run this in place of a training run."""
-    monkeypatch.setattr(child, "command", lambda run: [sys.executable, "-c", code])
+    monkeypatch.setattr(child, "command", lambda *_: [sys.executable, "-c", code])
 
 
 def wait(process: RunProcess) -> int:

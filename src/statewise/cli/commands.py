@@ -14,7 +14,7 @@ from statewise.cli import arguments, named
 from statewise.cli.status import FAULT, INTERRUPTED, OK, Stopped
 from statewise.config import OnPolicyConfig, RunConfig, SacConfig
 from statewise.errors import DivergenceError, EnvironmentFault
-from statewise.methods import METHODS, full_name, metric_columns
+from statewise.methods import METHODS, metric_columns
 from statewise.spec import RunSpec, make_config
 from statewise.storage.checkpoint import CheckpointStore
 from statewise.storage.run_files import RunFiles
@@ -237,11 +237,7 @@ def _learn(agent: Agent, args: arguments.Reporting, *, overwrite: bool = False, 
 
 def _resume_line(run: Path) -> str:
     """The command that goes on with a run, in another process too."""
-    spec = RunSpec.read(RunFolder(run).config_path)
-    wrappers = spec.environment.wrappers if spec.environment else ()
-    own = (wrapper["entry_point"] for wrapper in wrappers if not wrapper["entry_point"].startswith("gymnasium."))
-    names = (full_name(spec.config.method), spec.task, spec.constraint or "", *own)
-    modules = dict.fromkeys(name.rpartition(":")[0] for name in names if ":" in name)
+    modules = RunSpec.read(RunFolder(run).config_path).modules
     return shlex.join(["statewise", "resume", str(run), *(part for m in modules for part in ("--allow-module", m))])
 
 

@@ -12,15 +12,20 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 STOP_SECONDS = 120.0
 """Time that a run has to reach the border of a block and write its checkpoint, once it is asked to stop."""
 
 
-def command(run: Path) -> list[str]:
-    """The command line that begins or goes on with a run; its standard input has to be a pipe from the parent."""
-    return [sys.executable, "-m", __name__, "resume", str(run), "--quiet"]
+def command(run: Path, modules: Sequence[str] = ()) -> list[str]:
+    """The command line that begins or goes on with a run; its standard input has to be a pipe from the parent.
+
+    modules: those that the spec names, which the process imports for the run's files.
+    """
+    allowed = [word for module in modules for word in ("--allow-module", module)]
+    return [sys.executable, "-m", __name__, "resume", str(run), "--quiet", *allowed]
 
 
 def environment(cores: int) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -67,7 +68,9 @@ class LocalProcesses:
     def start(self, run: GridRun) -> RunProcess:
         """Begin a run, or go on with it. OSError where no process can be started."""
         slot = next(i for i, process in enumerate(self._running) if process is None or process.poll() is not None)
-        process = RunProcess(run.path, log_path(self.logs, run), self.cores, self._places[slot])
+        process = RunProcess(
+            run.path, log_path(self.logs, run), self.cores, self._places[slot], modules=run.spec.modules
+        )
         self._running[slot] = process
         return process
 
@@ -81,14 +84,19 @@ class LocalProcesses:
 class RunProcess:
     """A process that begins a run, or goes on with it, and brings it to its end."""
 
-    def __init__(self, run: Path, log: Path, cores: int, place: tuple[int, ...] = ()) -> None:
-        """log: the file that its output is added to; place: the cores that it may use, () for any."""
+    def __init__(
+        self, run: Path, log: Path, cores: int, place: tuple[int, ...] = (), *, modules: Sequence[str] = ()
+    ) -> None:
+        """log: the file that its output is added to; place: the cores that it may use, () for any.
+
+        modules: those that it may import for the run's files.
+        """
         self._log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as said:
             self._begins = said.tell()
             self._process = subprocess.Popen(
-                child.command(run),
+                child.command(run, modules),
                 stdin=subprocess.PIPE,
                 stdout=said,
                 stderr=subprocess.STDOUT,

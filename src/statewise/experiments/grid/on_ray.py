@@ -67,7 +67,7 @@ class RayTasks:
 
     def start(self, run: GridRun) -> RayTask:
         """Hand a run to the cluster."""
-        task = RayTask(self._task.remote(str(run.path), str(log_path(self.logs, run)), self.cores))
+        task = RayTask(self._task.remote(str(run.path), str(log_path(self.logs, run)), self.cores, run.spec.modules))
         self._running.append(task)
         return task
 
@@ -114,7 +114,7 @@ class RayTask:
         return "" if self._outcome is None else self._outcome[1]
 
 
-def carry_out(path: str, log: str, cores: int) -> tuple[int, str]:
+def carry_out(path: str, log: str, cores: int, modules: tuple[str, ...]) -> tuple[int, str]:
     """Bring a run to its end on whatever node this is; exit status and last words of its process.
 
     Called again where a worker died, so a process of the worker before may still be writing its checkpoint.
@@ -125,7 +125,7 @@ def carry_out(path: str, log: str, cores: int) -> tuple[int, str]:
     deadline = time.monotonic() + STOP_SECONDS
     while not RunWatch(run).is_free() and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
-    process = RunProcess(run, Path(log), cores)
+    process = RunProcess(run, Path(log), cores, modules=modules)
     try:
         while (status := process.poll()) is None:
             time.sleep(POLL_SECONDS)
