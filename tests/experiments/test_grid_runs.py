@@ -13,12 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
+import polars as pl
 import pytest
+from support.browser import opened
 from support.grid_envs import MARKERS, TASKS
 from support.small_runs import TINY
 
+from statewise.cli import main
 from statewise.experiments.grid.state import read_runs
 from statewise.experiments.grid.watch import RunWatch
+from statewise.storage import metrics
 
 TESTS = Path(__file__).parents[1]
 FIELDS = {name: value for name, value in TINY.items() if name not in ("preset", "threads")}
@@ -95,6 +99,24 @@ def calm(importable: None, tmp_path_factory: pytest.TempPathFactory) -> Calm:
     status, said = finish(write_spec(folder / "calm.toml", KINDS), folder / "calm")
     assert status == 0, said
     return Calm(folder / "calm", time.monotonic() - began)
+
+
+@pytest.mark.slow
+def test_a_finished_grid_becomes_a_page(calm: Calm, tmp_path: Path) -> None:
+    """From the runs of a grid to what a browser shows of them, the numbers those of their last evaluations."""
+    page = tmp_path / "report.html"
+    assert main(["report", str(calm.root), "-o", str(page), "--watch", "3600"]) == 0
+    text = page.read_text("utf-8")
+    assert f"{len(KINDS)} of {len(KINDS)} runs count" in text
+    for kind in KINDS:
+        (run,) = (calm.root / run["path"] for run in read_runs(calm.root) if run["task"] == TASKS[kind])
+        evaluations = metrics.read(run / "metrics.csv").filter(pl.col("phase") == "eval")
+        final = evaluations["cost"].to_numpy()[-len(evaluations) // 10 :].mean()
+        assert f'data-value="{float(final)!r}"' in text[text.index(f'data-table="task:{TASKS[kind]}"') :]
+    assert "statewise train sac" in text
+    seen = opened(page, "", tmp_path, anchor="#open-0")
+    assert seen.count('data-drawn="yes"') == 2 + len(KINDS)
+    assert 'class="main-svg"' in seen[seen.index('id="detail"') :]
 
 
 @pytest.fixture
