@@ -123,7 +123,8 @@ def number(x: float | None) -> str:
 
 def picture(runs: pl.DataFrame, rows: Sequence[str], column: str, path: Path) -> None:
     """Return and cost over the steps, a row for each of `rows` and a colour for each value of `column`."""
-    names = [name for name in ("sac", "sac-alam") if column == "method" and len(rows) > 2] or list(METHODS)
+    shown = ("sac", "sac-alam") if column == "method" and len(rows) > 2 else METHODS
+    names = [name for name in shown if name in set(runs[column])]
     colours = {name: style.colour for name, style in styles_of(names).items()}
     figure = Figure(figsize=(11, 2.3 * len(rows) + 0.6), layout="constrained")
     for task, panels in zip(rows, figure.subplots(len(rows), 2, squeeze=False, sharex=True), strict=True):
