@@ -16,6 +16,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import mean, median
 from typing import Any, NamedTuple
@@ -24,10 +25,10 @@ import jax
 import numpy as np
 
 from statewise.config import DualPart, FpiConfig, MultiplierConfig, SacConfig
-from statewise.core.types import Array, Batch, Dims, Key
+from statewise.core.types import Batch, Dims, Key
 from statewise.methods import METHODS, build_method
 from statewise.runtime import compiler_options
-from statewise.sac.core import Sac, SacState
+from statewise.sac.core import Sac, SacState, StepNoise
 from statewise.spec import make_config
 
 DIMS = Dims(obs=60, action=2)
@@ -157,7 +158,8 @@ class Learner:
         self.batches = jax.device_put(random_batch(rng, BLOCK, size))
         self.dual = jax.device_put(random_batch(rng, cycles, batches, size))
         self.state = self.sac.init(jax.random.PRNGKey(0))
-        self._update = jax.jit(self._count_and_update, donate_argnums=0, compiler_options=compiler_options())
+        options = compiler_options(self.config.precision)
+        self._update = jax.jit(self._count_and_update, donate_argnums=0, compiler_options=options)
         self.first_block_seconds = seconds(self.block)
         self.ratios: list[float] = []
         self.times: list[float] = []
@@ -205,15 +207,15 @@ def rows(learners: dict[str, Learner]) -> list[Row]:
 
 # --- where SAC-ALaM's time goes --------------------------------------------------------------------------------------
 
-Part = Callable[[SacState, Batch, Key], tuple[SacState, Any]]
+Part = Callable[[SacState, Batch, StepNoise], tuple[SacState, Any]]
 
 
 def parts(sac: Sac) -> dict[str, Part]:
-    """The parts of a gradient step, each (state, batch, key) -> (state, what it computed)."""
+    """The parts of a gradient step, each (state, batch, noise) -> (state, what it computed)."""
 
-    def optimizers(state: SacState, batch: Batch, key: Key) -> tuple[SacState, Any]:
+    def optimizers(state: SacState, batch: Batch, noise: StepNoise) -> tuple[SacState, Any]:
         """All four, their clip included, with the parameters themselves in place of gradients."""
-        del batch, key
+        del batch, noise
         opt = dict(state.opt)
         policy, opt["policy"] = sac.descend("policy", state, state.policy, state.policy)
         q, opt["q"] = sac.descend("q", state, state.q, state.q)
@@ -221,23 +223,16 @@ def parts(sac: Sac) -> dict[str, Part]:
         log_alpha, opt["alpha"] = sac.descend("alpha", state, state.log_alpha, state.log_alpha)
         return state._replace(policy=policy, q=q, qc=qc, log_alpha=log_alpha, opt=opt), ()
 
-    def noise(state: SacState, batch: Batch, key: Key) -> tuple[SacState, Any]:
-        key_next, key_actor = jax.random.split(key)
-        samples = sac.mechanism.n_cost_samples
-        next_noise = jax.random.normal(key_next, batch.action.shape)
-        return state, (next_noise, sac.noise(key_actor, batch.obs.shape[0], samples))
-
-    def actor_step(state: SacState, batch: Batch, key: Key) -> tuple[SacState, Any]:
-        state, *figures = sac.actor_step(state, batch, key, state.step)
+    def actor_step(state: SacState, batch: Batch, noise: StepNoise) -> tuple[SacState, Any]:
+        state, *figures = sac.actor_step(state, batch, noise.actor, state.step)
         return state, figures
 
     return {
-        "critic targets": lambda state, batch, key: (state, sac.critic_targets(state, batch, key)),
-        "critic step, targets included": sac.critic_step,
+        "critic targets": lambda state, batch, noise: (state, sac.critic_targets(state, batch, noise.next)),
+        "critic step, targets included": lambda state, batch, noise: sac.critic_step(state, batch, noise.next),
         "actor step": actor_step,
-        "target networks": lambda state, batch, key: (sac.target_step(state), ()),
+        "target networks": lambda state, batch, noise: (sac.target_step(state), ()),
         "optimizers (in the critic and actor steps)": optimizers,
-        "noise (in the critic and actor steps)": noise,
     }
 
 
@@ -246,13 +241,16 @@ def part_timers(learner: Learner) -> dict[str, Callable[[], float]]:
     sac, state = learner.sac, learner.sac.init(jax.random.PRNGKey(0))
     keys = jax.random.split(jax.random.PRNGKey(2), BLOCK)
     batches = jax.jit(sac.prepare)(state.embedding, learner.batches)
+    options = compiler_options(learner.config.precision)
+    draw = jax.jit(jax.vmap(partial(sac.step_noise, batch=learner.config.batch_size)))
+    noise = draw(keys)
 
     def timer(part: Part) -> Callable[[], float]:
-        def scan(state: SacState, batches: Batch, keys: Array) -> Any:
-            return jax.lax.scan(lambda s, xs: part(s, *xs), state, (batches, keys))
+        def scan(state: SacState, batches: Batch, noise: StepNoise) -> Any:
+            return jax.lax.scan(lambda s, xs: part(s, *xs), state, (batches, noise))
 
-        run = jax.jit(scan, compiler_options=compiler_options()).lower(state, batches, keys).compile()
-        return lambda: seconds(lambda: run(state, batches, keys)) / BLOCK
+        run = jax.jit(scan, compiler_options=options).lower(state, batches, noise).compile()
+        return lambda: seconds(lambda: run(state, batches, noise)) / BLOCK
 
     schedule, update = sac.mechanism.dual, sac.mechanism.update
     assert schedule is not None
@@ -262,8 +260,9 @@ def part_timers(learner: Learner) -> dict[str, Callable[[], float]]:
         return update(state.mechanism, sac.dual_inputs(state, dual, key))
 
     minibatches = jax.tree.map(lambda x: x[0], learner.dual)
-    run_cycle = jax.jit(cycle, compiler_options=compiler_options()).lower(state, minibatches, keys[0]).compile()
+    run_cycle = jax.jit(cycle, compiler_options=options).lower(state, minibatches, keys[0]).compile()
     timers = {name: timer(part) for name, part in parts(sac).items()}
+    timers["noise"] = lambda: seconds(lambda: draw(keys)) / BLOCK
     timers["dual cycle, per gradient step"] = lambda: (
         seconds(lambda: run_cycle(state, minibatches, keys[0])) / schedule.interval
     )

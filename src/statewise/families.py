@@ -24,8 +24,7 @@ def build_core(config: RunConfig, task: TaskFacts, networks: SacNetworks | None 
     networks: another architecture than the configuration's, `make_networks`, for methods on SAC.
     """
     if isinstance(config, SacConfig):
-        networks = make_networks(config) if networks is None else networks
-        mechanism = build_method(config, networks)
+        mechanism = build_method(config, make_networks(config) if networks is None else networks)
         return Sac(config, task.dims, mechanism, task.reward_scale, task.proximity, networks)
     if isinstance(config, OnPolicyConfig):
         limit = config.cost_limit(task.episode_steps)

@@ -8,6 +8,7 @@ import importlib.metadata
 import os
 import platform
 from pathlib import Path
+from typing import Literal
 
 
 def available_cores() -> int:
@@ -24,21 +25,42 @@ def capped_threads(threads: int) -> int:
 def machine() -> dict[str, str | int]:
     """On what the bits of a run depend beside its configuration and seed: cores and processor, and versions of others.
 
-    XLA splits sums among its threads, as many as NPROC says or as there are cores.
+    `precision` = auto asks whether there is AMX, which a virtual machine may hide. XLA splits sums among its threads,
+    as many as NPROC says or as there are cores.
     """
     nproc = os.environ.get("NPROC", "")
     return {
         **{name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy", "mujoco", "gymnasium")},
         "cores": int(nproc) if nproc.isdigit() else available_cores(),
         "processor": _processor(),
+        "amx": "yes" if has_amx() else "no",
     }
 
 
 def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _cpuinfo(field: str) -> str:
+    """What Linux says of the first core; nothing elsewhere."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.partition("\t")[0] == field), "")
+
+
+@functools.cache
+def has_amx() -> bool:
+    """Whether the processor has a unit for matrix products of bfloat16 numbers (AMX)."""
+    return "amx_bf16" in _cpuinfo("flags").split()
+
+
+def product_precision(precision: Literal["auto", "float32", "bfloat16"]) -> Literal["float32", "bfloat16"]:
+    """What `precision` comes to here: auto is bfloat16 where that was seen to be faster, on processors with AMX."""
+    if precision != "auto":
+        return precision
+    import jax
+
+    return "bfloat16" if jax.default_backend() == "cpu" and has_amx() else "float32"
 
 
 def cache_folder() -> Path | None:
@@ -86,14 +108,16 @@ def use_compilation_cache() -> None:
 
 
 @functools.cache
-def compiler_options() -> dict[str, str]:
-    """Options for compiling the update: on CPU, leave products to Eigen instead of XLA's YNN library.
+def compiler_options(precision: Literal["auto", "float32", "bfloat16"] = "float32") -> dict[str, str]:
+    """Options for compiling the update: on CPU, leave float32 products to Eigen instead of XLA's YNN library.
 
-    That takes some 5 % from a gradient step (docs/performance.md). Empty on other devices, and where this version of
-    XLA knows no such option.
+    That takes some 5 % from a gradient step (docs/performance.md); of bfloat16 products Eigen knows nothing. Empty on
+    other devices, and where this version of XLA knows no such option.
     """
     import jax
 
+    if product_precision(precision) == "bfloat16":
+        return {}
     options = {"xla_cpu_experimental_ynn_fusion_type": ""}
     if jax.default_backend() != "cpu":
         return {}

@@ -34,6 +34,7 @@ _STANDARD: dict[type[Part], dict[str, Any]] = {
     },
     SacConfig: {
         "hidden": (128, 128),
+        "precision": "auto",
         "learning_rate": 5e-4,
         "alpha_init": 0.02,
         "tau": 0.03,

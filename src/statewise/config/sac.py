@@ -44,6 +44,8 @@ class SacConfig(RunConfig):
     """Feasibility function F: cost value (the paper's), constraint decay, Hamilton–Jacobi reachability."""
     feasibility_gamma: Fraction = 0.97
     """Discount γ_c of `cdf`; `cvf` and `hjr` use gamma."""
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Matrix products of gradient steps (not of acting): auto is bfloat16 on processors with AMX, else float32."""
     n_cost_samples: Count = 5
     """Actions K that F̂(x) averages over (Table I)."""
     reward_twins: Literal["min", "mean"] = "min"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from statewise.core.products import Product, float32
 from statewise.core.types import Array, Dims, Key
 
 LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0
@@ -51,10 +52,12 @@ def init_mlp(key: Key, sizes: tuple[int, ...], ensemble: tuple[int, ...] = ()) -
     return tuple(init_layer(k, m, n, ensemble) for k, m, n in zip(keys, sizes[:-1], sizes[1:], strict=True))
 
 
-def apply_mlp(params: Mlp, x: Array, activation: Callable[[Array], Array] = jax.nn.relu) -> Array:
-    """`activation` between the layers, none behind the last: [..., in] -> [..., out]."""
+def apply_mlp(
+    params: Mlp, x: Array, activation: Callable[[Array], Array] = jax.nn.relu, product: Product = float32
+) -> Array:
+    """`activation` between the layers, none behind the last, which is always in float32: [..., in] -> [..., out]."""
     for layer in params[:-1]:
-        x = activation(x @ layer.w + layer.b)
+        x = activation(product(x, layer.w) + layer.b)
     return x @ params[-1].w + params[-1].b
 
 
@@ -66,12 +69,12 @@ def init_critic(key: Key, dims: Dims, hidden: tuple[int, ...], ensemble: int) ->
     return Critic(first.w[:, : dims.obs], first.w[:, dims.obs :], first.b, rest)
 
 
-def critic_features(params: Critic, obs: Array) -> Array:
+def critic_features(params: Critic, obs: Array, product: Product = float32) -> Array:
     """The state's share of the first layer: obs [B, obs] -> [E, B, hidden], to be shared by all sampled actions."""
-    return jnp.stack([obs @ member.w_obs + member.b for member in critic_members(params)])
+    return jnp.stack([product(obs, member.w_obs) + member.b for member in critic_members(params)])
 
 
-def critic_values(params: Critic, features: Array, action: Array) -> Array:
+def critic_values(params: Critic, features: Array, action: Array, product: Product = float32) -> Array:
     """Action values from shared features: [E, B, hidden] and action [K, B, action] -> [E, K, B]."""
     samples, batch, _ = action.shape
     flat = action.reshape(samples * batch, -1)
@@ -79,7 +82,7 @@ def critic_values(params: Critic, features: Array, action: Array) -> Array:
     def values(member: Critic, features: Array) -> Array:
         first = features + (flat @ member.w_action).reshape(samples, batch, -1)
         x = jax.nn.relu(first).reshape(samples * batch, -1)
-        return apply_mlp(member.rest, x).reshape(samples, batch)
+        return apply_mlp(member.rest, x, product=product).reshape(samples, batch)
 
     return jnp.stack([values(m, f) for m, f in zip(critic_members(params), features, strict=True)])
 
@@ -99,9 +102,9 @@ def init_policy(key: Key, dims: Dims, hidden: tuple[int, ...]) -> Mlp:
     return init_mlp(key, (dims.obs, *hidden, 2 * dims.action))
 
 
-def policy_moments(params: Mlp, obs: Array) -> tuple[Array, Array]:
+def policy_moments(params: Mlp, obs: Array, product: Product = float32) -> tuple[Array, Array]:
     """Mean and log-std of the Gaussian before the tanh, log-std clipped to [−20, 2]: each [..., action]."""
-    mean, log_std = jnp.split(apply_mlp(params, obs), 2, axis=-1)
+    mean, log_std = jnp.split(apply_mlp(params, obs, product=product), 2, axis=-1)
     return mean, jnp.clip(log_std, LOG_STD_MIN, LOG_STD_MAX)
 
 

@@ -8,7 +8,7 @@ critics), temperature, what the mechanism learns behind it, its dual cycle where
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +22,7 @@ from statewise.core.ops.bellman import combine, soft_q_target
 from statewise.core.ops.units import running_range
 from statewise.core.optimizer import make_optimizer
 from statewise.core.types import Array, Batch, Dims, Key, Metrics
+from statewise.runtime import product_precision
 from statewise.sac.mechanism import ActorTerms, CostTargetInputs, DualInputs, Mechanism, StepInputs
 from statewise.sac.networks import CriticNetwork, SacNetworks, make_networks
 
@@ -48,6 +49,16 @@ class SacState(NamedTuple):
     cycle: Metrics
     embedding: EmbeddingState
     unit: Array
+
+
+class StepNoise(NamedTuple):
+    """The standard normal noise of one gradient step's actions.
+
+    next [B, action]: of the critics' targets; actor [max(K, 1), B, action]: of the policy's loss.
+    """
+
+    next: Array
+    actor: Array
 
 
 class StepKeys(NamedTuple):
@@ -78,8 +89,15 @@ class Sac:
 
     @cached_property
     def nets(self) -> SacNetworks:
-        """The networks that are used."""
+        """The networks that act and are read."""
         return make_networks(self.config) if self.networks is None else self.networks
+
+    @cached_property
+    def training_nets(self) -> SacNetworks:
+        """The same as gradient steps evaluate them: the configuration's own with products as `precision` says."""
+        if self.networks is not None:
+            return self.networks
+        return make_networks(self.config, precision=product_precision(self.config.precision))
 
     @cached_property
     def embed(self) -> Embedding:
@@ -155,7 +173,7 @@ class Sac:
     def risk(self, state: SacState, obs: Array, key: Key) -> tuple[Array, Array]:
         """λ(x) and F̂(x) at raw observations: [B, obs] -> [B], [B]."""
         x = self.embed(state.embedding, obs)
-        f = self._feasibility(state, x, key, self.config.n_cost_samples)
+        f = self._feasibility(self.nets, state, x, key, self.config.n_cost_samples)
         return self.mechanism.lam(state.mechanism, x, f), f
 
     def values(self, state: SacState, obs: Array, key: Key) -> tuple[Array, Array]:
@@ -183,11 +201,17 @@ class Sac:
         step: as `state.step`, the gradient steps before this one, but outside of what seeds are vmapped over: a
         conditional on a batched counter would run the dual cycle at every step.
         """
-        keys = StepKeys.of(key)
         step = state.step if step is None else step
+        noise = self.step_noise(key, batch.obs.shape[0])
+        return self._step(state, batch, dual, key, noise, step)
+
+    def _step(
+        self, state: SacState, batch: Batch, dual: Batch, key: Key, noise: StepNoise, step: Array
+    ) -> tuple[SacState, Metrics]:
+        keys = StepKeys.of(key)
         batch = self.prepare(state.embedding, batch)
-        state, critic_metrics = self.critic_step(state, batch, keys.next)
-        state, actor_metrics, f = self.actor_step(state, batch, keys.actor, step)
+        state, critic_metrics = self.critic_step(state, batch, noise.next)
+        state, actor_metrics, f = self.actor_step(state, batch, noise.actor, step)
         state, follow_metrics = self._follow(state, batch, f, jax.random.fold_in(keys.actor, 1))
         state = state._replace(step=state.step + 1)
         state = self._dual_step(state, dual, keys.dual, step + 1)
@@ -201,15 +225,20 @@ class Sac:
         Returns per-step metrics ("steps": each [n]) and metrics of the last state on the last batch ("state": scalars).
         """
         start = state.step if step is None else step
-        schedule, cycles, length = self.mechanism.dual, dual.obs.shape[0], batches.obs.shape[0]
+        schedule, cycles = self.mechanism.dual, dual.obs.shape[0]
+        length, size = batches.obs.shape[:2]
 
-        def body(state: SacState, now: tuple[Batch, Array]) -> tuple[SacState, Metrics]:
-            batch, step = now
+        def body(state: SacState, now: tuple[Batch, Array, Key, StepNoise]) -> tuple[SacState, Metrics]:
+            batch, step, key, noise = now
             place = 0 if schedule is None else schedule.place(step + 1, start, cycles)
             cycle_batch = jax.tree.map(lambda x: x[place], dual)
-            return self.update(state, batch, cycle_batch, jax.random.fold_in(run_key, step), step)
+            return self._step(state, batch, cycle_batch, key, noise, step)
 
-        state, steps = jax.lax.scan(body, state, (batches, start + jnp.arange(length)))
+        counters = start + jnp.arange(length)
+        keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(run_key, counters)
+        # All of the block's noise in one go: drawn step by step it takes a tenth of the time of a small network's step.
+        noise = jax.vmap(partial(self.step_noise, batch=size))(keys)
+        state, steps = jax.lax.scan(body, state, (batches, counters, keys, noise))
         last = jax.tree.map(lambda x: x[-1], batches)
         described = self.describe(state, last, jax.random.fold_in(run_key, start + length))
         return state, {"steps": steps, "state": described}
@@ -233,28 +262,30 @@ class Sac:
 
     # --- the parts of a gradient step ----------------------------------------------------------------------------
 
-    def critic_targets(self, state: SacState, batch: Batch, key: Key) -> tuple[Array, Array, Array]:
-        """Targets of Q and Qc, and the next action that both are from: [B], [B], [B, action]."""
-        mean, log_std = self.nets.policy.moments(state.policy, batch.next_obs)
-        next_action, next_logp = squash(mean, log_std, jax.random.normal(key, mean.shape))
-        next_q = self._one_q(self.nets.q.at(state.q_target, batch.next_obs, next_action))
-        next_qc = self._one_qc(self.nets.qc.at(state.qc_target, batch.next_obs, next_action))
+    def critic_targets(self, state: SacState, batch: Batch, noise: Array) -> tuple[Array, Array, Array]:
+        """Targets of Q and Qc, and the next action that both are from: [B], [B], [B, action]; noise [B, action]."""
+        nets = self.training_nets
+        mean, log_std = nets.policy.moments(state.policy, batch.next_obs)
+        next_action, next_logp = squash(mean, log_std, noise)
+        next_q = self._one_q(nets.q.at(state.q_target, batch.next_obs, next_action))
+        next_qc = self._one_qc(nets.qc.at(state.qc_target, batch.next_obs, next_action))
         alpha_logp = jnp.exp(state.log_alpha) * next_logp
         y = soft_q_target(batch.reward, batch.terminated, next_q, alpha_logp, self.config.gamma)
         inputs = CostTargetInputs(batch.cost, batch.constraint, batch.terminated, next_qc)
         return y, self.mechanism.cost_target(inputs), next_action
 
-    def critic_step(self, state: SacState, batch: Batch, key: Key) -> tuple[SacState, Metrics]:
-        """Q and Qc towards their targets: MSE, mean over the batch, summed over the twins."""
-        y, yc, next_action = self.critic_targets(state, batch, key)
+    def critic_step(self, state: SacState, batch: Batch, noise: Array) -> tuple[SacState, Metrics]:
+        """Q and Qc towards their targets: MSE, mean over the batch, summed over the twins; noise [B, action]."""
+        nets = self.training_nets
+        y, yc, next_action = self.critic_targets(state, batch, noise)
 
         def loss(params: Any, network: CriticNetwork, target: Array) -> tuple[Array, Array]:
             values = network.at(params, batch.obs, batch.action)
             return jnp.sum(jnp.mean(jnp.square(values - target), axis=-1)), jnp.mean(values)
 
         gradient = jax.value_and_grad(loss, has_aux=True)
-        (q_loss, q), q_grads = gradient(state.q, self.nets.q, y)
-        (qc_loss, qc), qc_grads = gradient(state.qc, self.nets.qc, yc)
+        (q_loss, q), q_grads = gradient(state.q, nets.q, y)
+        (qc_loss, qc), qc_grads = gradient(state.qc, nets.qc, yc)
         new_q, opt_q = self.descend("q", state, state.q, q_grads)
         new_qc, opt_qc = self.descend("qc", state, state.qc, qc_grads)
         state = state._replace(q=new_q, qc=new_qc, opt={**state.opt, "q": opt_q, "qc": opt_qc})
@@ -264,21 +295,22 @@ class Sac:
         mechanism, own_metrics = self.mechanism.critic_step(state.mechanism, batch, next_action)
         return state._replace(mechanism=mechanism), {**metrics, **own_metrics}
 
-    def actor_step(self, state: SacState, batch: Batch, key: Key, step: Array) -> tuple[SacState, Metrics, Array]:
-        """The mechanism's loss for the policy, then log α·(−log π − H) for the temperature; F̂ [B] for `_follow`."""
-        alpha = jnp.exp(state.log_alpha)
-        samples = self.mechanism.n_cost_samples
-        noise = self.noise(key, batch.obs.shape[0], samples)
-        q_features = self.nets.q.features(state.q, batch.obs)
-        qc_features = self.nets.qc.features(state.qc, batch.obs)
+    def actor_step(self, state: SacState, batch: Batch, noise: Array, step: Array) -> tuple[SacState, Metrics, Array]:
+        """The mechanism's loss for the policy, then log α·(−log π − H) for the temperature; F̂ [B] for `_follow`.
+
+        noise [max(K, 1), B, action].
+        """
+        alpha, nets = jnp.exp(state.log_alpha), self.training_nets
+        q_features = nets.q.features(state.q, batch.obs)
+        qc_features = nets.qc.features(state.qc, batch.obs)
 
         def loss(policy: Any) -> tuple[Array, tuple[Array, Array, Array]]:
-            mean, log_std = self.nets.policy.moments(policy, batch.obs)
+            mean, log_std = nets.policy.moments(policy, batch.obs)
             actions, logp = squash(mean, log_std, noise)
-            q = self._one_q(self.nets.q.values(state.q, q_features, actions[:1])[:, 0])
+            q = self._one_q(nets.q.values(state.q, q_features, actions[:1])[:, 0])
             f = jnp.zeros_like(q)
-            if samples:
-                f = jnp.mean(self._one_qc(self.nets.qc.values(state.qc, qc_features, actions)), axis=0)
+            if self.mechanism.n_cost_samples:
+                f = jnp.mean(self._one_qc(nets.qc.values(state.qc, qc_features, actions)), axis=0)
             terms = ActorTerms(batch.obs, actions[0], alpha * logp[0] / state.unit, q / state.unit, f, batch.cost)
             return jnp.mean(self.mechanism.actor_loss(state.mechanism, terms)), (logp[0], q, f)
 
@@ -298,7 +330,7 @@ class Sac:
         """Let the mechanism learn from what the policy step did to F̂ [B], where it wants to."""
         if self.mechanism.follow is None:
             return state, {}
-        f_new = self._feasibility(state, batch.obs, key, self.mechanism.n_cost_samples)
+        f_new = self._feasibility(self.training_nets, state, batch.obs, key, self.mechanism.n_cost_samples)
         mechanism, metrics = self.mechanism.follow(state.mechanism, StepInputs(batch.obs, batch.cost, f, f_new))
         return state._replace(mechanism=mechanism), metrics
 
@@ -320,7 +352,7 @@ class Sac:
         batch = self.prepare(state.embedding, dual)
         cycles, size = batch.obs.shape[:2]
         flat = batch.obs.reshape(cycles * size, self.inputs.obs)
-        f = self._feasibility(state, flat, key, max(self.mechanism.n_cost_samples, 1))
+        f = self._feasibility(self.training_nets, state, flat, key, max(self.mechanism.n_cost_samples, 1))
         return DualInputs(batch.obs, f.reshape(cycles, size))
 
     def target_step(self, state: SacState) -> SacState:
@@ -333,12 +365,18 @@ class Sac:
 
     # --- shared pieces -------------------------------------------------------------------------------------------
 
-    def _feasibility(self, state: SacState, inputs: Array, key: Key, samples: int) -> Array:
+    def _feasibility(self, nets: SacNetworks, state: SacState, inputs: Array, key: Key, samples: int) -> Array:
         """F̂(x) = (1/K) Σ_k Qc(x, a_k) under the current policy, Qc as `cost_twins` says: inputs [B, obs] -> [B]."""
-        mean, log_std = self.nets.policy.moments(state.policy, inputs)
+        mean, log_std = nets.policy.moments(state.policy, inputs)
         actions, _ = squash(mean, log_std, self.noise(key, inputs.shape[0], samples))
-        values = self.nets.qc.values(state.qc, self.nets.qc.features(state.qc, inputs), actions)
+        values = nets.qc.values(state.qc, nets.qc.features(state.qc, inputs), actions)
         return jnp.mean(self._one_qc(values), axis=0)
+
+    def step_noise(self, key: Key, batch: int) -> StepNoise:
+        """The noise of the gradient step with that key on `batch` transitions."""
+        keys = StepKeys.of(key)
+        following = jax.random.normal(keys.next, (batch, self.dims.action))
+        return StepNoise(following, self.noise(keys.actor, batch, self.mechanism.n_cost_samples))
 
     def noise(self, key: Key, batch: int, samples: int) -> Array:
         """Standard normal [max(K, 1), B, action]; the first sample's key doesn't depend on K."""

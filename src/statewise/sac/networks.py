@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from statewise.config import AlamConfig, MultiplierConfig, SacConfig
 from statewise.core import networks as nets
+from statewise.core.products import PRODUCTS
 from statewise.core.types import Array, Dims, Key
 
 
@@ -51,10 +52,21 @@ class SacNetworks(NamedTuple):
     """None for methods without a multiplier of this kind."""
 
 
-def make_networks(config: SacConfig, critics: int = 2) -> SacNetworks:
-    """Multi-layer perceptrons with `hidden` units, rectified; `critics` is the number E of action values."""
-    policy = PolicyNetwork(partial(_init_policy, config), nets.policy_moments)
-    critic = CriticNetwork(partial(_init_critic, config, critics), nets.critic_features, nets.critic_values)
+def make_networks(
+    config: SacConfig, critics: int = 2, precision: Literal["float32", "bfloat16"] = "float32"
+) -> SacNetworks:
+    """Multi-layer perceptrons with `hidden` units, rectified; `critics` is the number E of action values.
+
+    precision: of the products in policy and critics but for their last layers, `core.products`. The multiplier's are
+    always in float32.
+    """
+    product = PRODUCTS[precision]
+    policy = PolicyNetwork(partial(_init_policy, config), partial(nets.policy_moments, product=product))
+    critic = CriticNetwork(
+        partial(_init_critic, config, critics),
+        partial(nets.critic_features, product=product),
+        partial(nets.critic_values, product=product),
+    )
     multiplier = None
     if isinstance(config, MultiplierConfig):
         multiplier = MultiplierNetwork(partial(_init_multiplier, config), nets.apply_multiplier)

@@ -30,7 +30,8 @@ class SacLearner(Learner[SacConfig, Replay]):
         super().__init__(config, task, sac)
         self._compiled = False
         self._observe = jax.jit(self.sac.observe, donate_argnums=0)
-        self.compiled_update = jax.jit(self._update_rows, donate_argnums=0, compiler_options=compiler_options())
+        options = compiler_options(config.precision)
+        self.compiled_update = jax.jit(self._update_rows, donate_argnums=0, compiler_options=options)
         schedule = sac.mechanism.dual
         cycles, batches = (1, 1) if schedule is None else (schedule.most_cycles(config.block_updates), schedule.batches)
         self._dual_shape = (cycles, batches, config.batch_size)

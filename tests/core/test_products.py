@@ -1,0 +1,62 @@
+"""Products of rounded operands against NumPy on the same roundings, forwards and backwards."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from support.learners import key
+
+from statewise.core.networks import Layer, apply_mlp
+from statewise.core.products import bfloat16, float32
+
+
+def rounded(x: jax.Array) -> NDArray[np.float64]:
+    return np.asarray(x).astype(ml_dtypes.bfloat16).astype(np.float64)
+
+
+def operands(*lead: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    x = jax.random.normal(key(0), (*lead, 24))
+    return x, jax.random.normal(key(1), (24, 6)), jax.random.normal(key(2), (*lead, 6))
+
+
+@pytest.mark.parametrize("lead", [(5,), (3, 5)])
+def test_both_operands_are_rounded_and_the_sum_is_not(lead: tuple[int, ...]) -> None:
+    x, w, _ = operands(*lead)
+    product = bfloat16(x, w)
+    assert product.dtype == jnp.float32
+    np.testing.assert_allclose(product, rounded(x) @ rounded(w), rtol=1e-5, atol=1e-5)
+    assert np.abs(product - np.asarray(x, np.float64) @ np.asarray(w, np.float64)).max() > 1e-3
+
+
+@pytest.mark.parametrize("lead", [(5,), (3, 5)])
+def test_the_gradient_of_x_is_of_rounded_operands_and_that_of_w_is_not(lead: tuple[int, ...]) -> None:
+    x, w, g = operands(*lead)
+    to_x, to_w = jax.vjp(bfloat16, x, w)[1](g)
+    np.testing.assert_allclose(to_x, rounded(g) @ rounded(w).T, rtol=1e-5, atol=1e-5)
+    exact = np.asarray(x, np.float64).reshape(-1, 24).T @ np.asarray(g, np.float64).reshape(-1, 6)
+    np.testing.assert_allclose(to_w, exact, rtol=1e-5, atol=1e-5)
+
+
+def test_members_of_an_ensemble_at_once_are_as_one_by_one() -> None:
+    x, _, g = operands(5)
+    w = jax.random.normal(key(3), (2, 24, 6))
+    together, pull = jax.vjp(jax.vmap(bfloat16, in_axes=(None, 0)), x, w)
+    to_x, to_w = pull(jnp.stack([g, 2.0 * g]))
+    for e in range(2):
+        np.testing.assert_allclose(together[e], bfloat16(x, w[e]), rtol=1e-6)
+    alone = [jax.vjp(bfloat16, x, w[e])[1]((e + 1.0) * g) for e in range(2)]
+    np.testing.assert_allclose(to_x, alone[0][0] + alone[1][0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(to_w, jnp.stack([alone[0][1], alone[1][1]]), rtol=1e-5, atol=1e-5)
+
+
+def test_a_last_layer_is_always_in_float32() -> None:
+    x, w, _ = operands(5)
+    last = (Layer(w, jnp.ones(6)),)
+    np.testing.assert_array_equal(apply_mlp(last, x, product=bfloat16), apply_mlp(last, x, product=float32))
+    first = (Layer(jax.random.normal(key(4), (24, 24)), jnp.zeros(24)), *last)
+    body = jax.nn.relu(jnp.asarray(rounded(x) @ rounded(first[0].w), jnp.float32))
+    np.testing.assert_allclose(apply_mlp(first, x, product=bfloat16), body @ w + 1.0, rtol=1e-4, atol=1e-4)
