@@ -68,6 +68,9 @@ class TrainOptions(Reporting):
     """Keyword arguments of the environment, as in '{"g": 0.1}'."""
     max_episode_steps: int | None = None
     """The horizon: an episode is cut after so many steps; None takes the task's own."""
+    seeds: tuple[int, ...] = ()
+    """Train these in place of --seed, in one process and as many at a time as there are cores; those that are there
+    already go on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -331,6 +334,9 @@ _PLAIN_WORDS = {
     r"no type matching .* could be instantiated from \[('.*?')\].*": r"\1 is not allowed; it must be a number or None",
     r"invalid choice (.*) for argument '(.*)'\. Expected one of \((.*?),?\)": (
         r"\2: \1 is not allowed; it must be one of \3"
+    ),
+    r"--(\S+): Could not find valid parse for arguments: (\[.*\])": (
+        r"\1: \2 is not allowed; all have to be whole numbers"
     ),
     r"Missing value for argument '(.*?)'.*": r"\1: its value is missing",
     r"Missing from .*?: (\S+).*": r"\1 is missing",

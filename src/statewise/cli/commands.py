@@ -29,18 +29,26 @@ if TYPE_CHECKING:
 def train(argv: list[str]) -> int:
     """Train a method on a task."""
     args = arguments.parse_train(argv)
+    if args.seeds:
+        from statewise.cli.seeds import train_seeds
+
+        return train_seeds(args)
+    return _learn(make_agent(args, args.config), args, overwrite=args.overwrite)
+
+
+def make_agent(args: arguments.Train[Any], config: RunConfig) -> Agent:
+    """The agent that `train` was asked for, with that configuration."""
     from statewise.agent import Agent
 
     named.look_in_working_folder(args.task, args.constraint)
-    agent = Agent.from_config(
-        args.config,
+    return Agent.from_config(
+        config,
         args.task,
         env_kwargs=arguments.parse_object("env_kwargs", args.env_kwargs),
         max_episode_steps=args.max_episode_steps,
         constraint=args.constraint,
         root=args.root,
     )
-    return _learn(agent, args, overwrite=args.overwrite)
 
 
 def resume(argv: list[str]) -> int:
@@ -213,8 +221,16 @@ def _make_up(agent: Agent, run: RunFolder, latest: tuple[int, Path]) -> int:
     left = "there is nothing left to do" if drawn and not settled else "what was still missing is made"
     print(f"{run.path} is finished at step {latest[0]:,}: {left}")
     if not drawn:
-        _conclude(run.path, agent)
+        conclude(agent)
     return OK
+
+
+def is_finished(agent: Agent) -> bool:
+    """Whether an agent's run has come to its end."""
+    if agent.run_path is None:
+        return False
+    latest = CheckpointStore(RunFolder(agent.run_path).checkpoints, keep=1).latest()
+    return latest is not None and latest[0] >= agent.config.total_steps
 
 
 def _learn(agent: Agent, args: arguments.Reporting, *, overwrite: bool = False, total_steps: int | None = None) -> int:
@@ -224,14 +240,14 @@ def _learn(agent: Agent, args: arguments.Reporting, *, overwrite: bool = False, 
     run = agent.run_path
     assert run is not None
     with ExitStack() as stack:
-        listeners = _listeners(args, run, RunSpec(agent.task, agent.config, agent.policy.about.environment), stack)
+        listeners = listeners_of(args, agent, stack)
         try:
             agent.learn(total_steps, overwrite=overwrite, progress=_progress(args.quiet), listeners=listeners)
         except Interrupted as error:
             raise Stopped(INTERRUPTED, f"{error}: {_resume_line(run)}") from error
         except (DivergenceError, EnvironmentFault) as error:
-            raise Stopped(FAULT, f"{error}; {_last_checkpoint(run)}") from error
-    _conclude(run, agent)
+            raise Stopped(FAULT, f"{error}; {last_checkpoint(run)}") from error
+    conclude(agent)
     return OK
 
 
@@ -247,25 +263,30 @@ def _progress(quiet: bool) -> Progress | None:
     return None if quiet else progress_for(sys.stderr.isatty())
 
 
-def _listeners(args: arguments.Reporting, run: Path, spec: RunSpec, stack: ExitStack) -> tuple[RowListener, ...]:
+def listeners_of(args: arguments.Reporting, agent: Agent, stack: ExitStack) -> tuple[RowListener, ...]:
+    """The loggers that were asked for, open until the stack ends."""
     from statewise.report.loggers import tensorboard_listener, wandb_listener
 
-    chosen = [tensorboard_listener(run)] if args.tensorboard else []
+    assert agent.run_path is not None
+    chosen = [tensorboard_listener(agent.run_path)] if args.tensorboard else []
     if args.wandb is not None:
+        spec = RunSpec(agent.task, agent.config, agent.policy.about.environment)
         chosen.append(wandb_listener(args.wandb, spec))
     for listener in chosen:
         stack.callback(listener.close)
     return tuple(chosen)
 
 
-def _last_checkpoint(run: Path) -> str:
+def last_checkpoint(run: Path) -> str:
+    """Where a run's newest checkpoint is, in words."""
     latest = CheckpointStore(RunFolder(run).checkpoints, keep=1).latest()
     return "there is no checkpoint yet" if latest is None else f"the last checkpoint is {latest[1]}"
 
 
-def _conclude(run: Path, agent: Agent) -> None:
+def conclude(agent: Agent) -> None:
     """Say what came out: the last evaluation, the picture, and what the full run would take."""
-    config = agent.config
+    run, config = agent.run_path, agent.config
+    assert run is not None
     from statewise.report.pictures import run_picture
     from statewise.storage import metrics
 

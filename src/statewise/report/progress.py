@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import ProgressColumn
 
 SHOWN = {
     "return": "return {:.1f}",
@@ -63,9 +68,13 @@ class Silent:
 
 
 class Plain:
-    """Lines on standard error: every evaluation, and the rate and time left every ten seconds."""
+    """Lines on standard error: every evaluation, and the rate and time left every ten seconds.
 
-    def __init__(self) -> None:
+    name: what each line begins with, to tell runs apart.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self._name = f"{name}: " if name else ""
         self._began = self._printed = time.monotonic()
         self._first_step = self._total = 0
         self._figures = ""
@@ -96,31 +105,40 @@ class Plain:
             self._figures = text
 
     def say(self, text: str) -> None:
-        """One line."""
-        print(text, file=sys.stderr, flush=True)
+        """One line, written at once so that threads don't mix theirs."""
+        print(f"{self._name}{text}\n", end="", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Nothing is open."""
 
 
+def _bar(*first: ProgressColumn) -> Bar:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    return Bar(
+        *first,
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[train]}"),
+        TextColumn("[dim]{task.fields[evaluation]}"),
+        console=Console(stderr=True),
+    )
+
+
 class Live:
-    """A bar with the rate, the time left and the newest figures, for a terminal."""
+    """A bar with the rate, the time left and the newest figures, for a terminal.
 
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
+    among: bars of several runs, one below the other, which whoever made them ends; name: what tells this one apart.
+    """
 
-        self._bar = Bar(
-            MofNCompleteColumn(),
-            BarColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[train]}"),
-            TextColumn("[dim]{task.fields[evaluation]}"),
-            console=Console(stderr=True),
-        )
-        self._task = self._bar.add_task("", total=1, rate="", train="", evaluation="")
+    def __init__(self, name: str = "", among: Bar | None = None) -> None:
+        self._alone = among is None
+        self._bar = _bar() if among is None else among
+        self._task = self._bar.add_task(name, total=1, rate="", train="", evaluation="")
         self._began, self._first_step = time.monotonic(), 0
 
     def start(self, step: int, total: int) -> None:
@@ -148,12 +166,25 @@ class Live:
 
     def close(self) -> None:
         """Leave the bar as it stands."""
-        self._bar.stop()
+        if self._alone:
+            self._bar.stop()
 
 
 def progress_for(stream_is_terminal: bool) -> Progress:
     """The live bar on a terminal, plain lines elsewhere."""
     return Live() if stream_is_terminal else Plain()
+
+
+@contextmanager
+def progress_of_many(names: Sequence[str], stream_is_terminal: bool) -> Iterator[list[Progress]]:
+    """For several runs at a time: a bar each on a terminal, elsewhere plain lines that begin with the name."""
+    if not stream_is_terminal:
+        yield [Plain(name) for name in names]
+        return
+    from rich.progress import TextColumn
+
+    with _bar(TextColumn("{task.description}")) as bar:
+        yield [Live(name, bar) for name in names]
 
 
 def figures_line(row: Mapping[str, float | str]) -> str:

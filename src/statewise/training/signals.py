@@ -16,6 +16,9 @@ class Interrupted(KeyboardInterrupt):
     """
 
 
+_of_main_thread: threading.Event | None = None
+"""The flag while the main thread is within `stop_requests`."""
+
 _STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -24,12 +27,13 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
     """Turn SIGINT, SIGTERM and SIGHUP into a flag, to be read at block borders; a second one acts as ever.
 
     One that the process ignores stays ignored, as SIGHUP does under `nohup`. Outside of the main thread, where signals
-    can't be handled, the flag is never raised.
+    can't be handled, the flag is that of the main thread if it is waiting within `stop_requests`, or never raised.
     """
-    requested = threading.Event()
+    global _of_main_thread
     if threading.current_thread() is not threading.main_thread():
-        yield requested.is_set
+        yield (_of_main_thread or threading.Event()).is_set
         return
+    requested, outer = threading.Event(), _of_main_thread
     handlers = {number: signal.getsignal(number) for number in _STOPPING}
     # None stands for a handler that isn't Python's, and couldn't be put back.
     previous = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
@@ -39,10 +43,12 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
         requested.set()
         signal.signal(number, previous[signal.Signals(number)])
 
+    _of_main_thread = requested
     for number in previous:
         signal.signal(number, request)
     try:
         yield requested.is_set
     finally:
+        _of_main_thread = outer
         for number, handler in previous.items():
             signal.signal(number, handler)

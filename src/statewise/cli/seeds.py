@@ -1,0 +1,75 @@
+"""`statewise train … --seeds`: several seeds in one process, each a run of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from statewise.cli import arguments, commands
+from statewise.cli.status import FAULT, INTERRUPTED, OK, verdict
+from statewise.runtime import available_cores
+from statewise.storage.checkpoint import CheckpointStore
+from statewise.storage.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from statewise.agent import Agent
+    from statewise.report.progress import Progress
+
+
+def train_seeds(args: arguments.Train[Any]) -> int:
+    """Train the seeds, or go on with those that are there; the worst of their statuses."""
+    if args.wandb is not None:
+        raise ValueError("wandb: can't hold several runs in one process; leave out --seeds, or --wandb")
+    workers = min(len(args.seeds), available_cores())
+    cores = max(1, available_cores() // workers)
+    # XLA reads it when it starts: each of the runs at a time then has the cores that it would have alone.
+    os.environ.setdefault("NPROC", str(cores))
+    from statewise.seeds import learn_seeds
+
+    agents = [_agent(args, seed, cores) for seed in args.seeds]
+    missing = [agent for agent in agents if not commands.is_finished(agent)]
+    with _progress(args.quiet, [f"seed {a.config.seed}" for a in missing]) as shown:
+        by_seed = dict(zip((a.config.seed for a in missing), shown, strict=True))
+
+        def learn(agent: Agent) -> None:
+            assert agent.run_path is not None
+            with ExitStack() as stack:
+                listeners = commands.listeners_of(args, agent, stack)
+                progress = by_seed[agent.config.seed]
+                agent.learn(overwrite=args.overwrite, progress=progress, listeners=listeners)
+
+        errors = learn_seeds(missing, workers=workers, learn=learn)
+    return max((_conclude(agent, errors.get(agent.config.seed)) for agent in agents), default=OK)
+
+
+def _agent(args: arguments.Train[Any], seed: int, cores: int) -> Agent:
+    """The agent of a seed: a new one, or that of the run that is there."""
+    from statewise.agent import Agent
+
+    threads = cores if args.config.threads == 0 else min(cores, args.config.threads)
+    agent = commands.make_agent(args, dataclasses.replace(args.config, seed=seed, threads=threads))
+    assert agent.run_path is not None
+    begun = CheckpointStore(RunFolder(agent.run_path).checkpoints, keep=1).latest() is not None
+    return Agent.open(agent.run_path) if begun and not args.overwrite else agent
+
+
+def _progress(quiet: bool, names: Sequence[str]) -> AbstractContextManager[Sequence[Progress | None]]:
+    from statewise.report.progress import progress_of_many
+
+    return nullcontext([None] * len(names)) if quiet else progress_of_many(names, sys.stderr.isatty())
+
+
+def _conclude(agent: Agent, error: BaseException | None) -> int:
+    """Say what became of a seed; its status."""
+    if error is None:
+        commands.conclude(agent)
+        return OK
+    status, message = verdict(error)
+    if status in (FAULT, INTERRUPTED) and agent.run_path is not None:
+        message = f"{message}; {commands.last_checkpoint(agent.run_path)}"
+    print(f"statewise: seed {agent.config.seed}: {message}", file=sys.stderr)
+    return status
