@@ -66,6 +66,9 @@ IDLE_ON_CHEETAH = ("lidar powers", "the effective span of actions")
 """Ingredients that a task without sensors and without a declared span doesn't have: the same run, to the bit."""
 
 
+PRECISIONS = ("float32", "bfloat16")
+
+
 class Job(NamedTuple):
     """A run: what distinguishes it from `standard`, the method, the task, the seed, the fields that are changed."""
 
@@ -121,9 +124,19 @@ def jobs_of_full() -> list[Job]:
     return [job("sac-alam", task, seed, FULL, total_steps=FULL_STEPS) for task, seed in (*goal, *others)]
 
 
+def jobs_of_precision() -> list[Job]:
+    """Products of gradient steps in float32 and in bfloat16: three seeds on Goal1, two on HalfCheetah."""
+    return [
+        job("sac-alam", task, seed, f"{precision} products", precision=precision)
+        for task, seed in ((GOAL, 0), (GOAL, 1), (GOAL, 2), (CHEETAH, 0), (CHEETAH, 1))
+        for precision in PRECISIONS
+    ]
+
+
 TABLES: dict[str, Callable[[], list[Job]]] = {
     "tasks": jobs_of_tasks,
     "full": jobs_of_full,
     "ablation": jobs_of_ablation,
     "methods": jobs_of_methods,
+    "precision": jobs_of_precision,
 }

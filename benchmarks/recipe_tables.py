@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from recipe_jobs import CHEETAH, EPISODES, FULL, FULL_STEPS, GOAL, PUBLISHED, STEPS, TASKS, WITHOUT
+from recipe_jobs import CHEETAH, EPISODES, FULL, FULL_STEPS, GOAL, PRECISIONS, PUBLISHED, STEPS, TASKS, WITHOUT
 
 from statewise.methods import METHODS
 from statewise.report.styles import styles_of
@@ -111,6 +111,34 @@ def table_of_methods(runs: pl.DataFrame) -> list[str]:
     return lines
 
 
+def table_of_precision(runs: pl.DataFrame) -> list[str]:
+    """Return / cost, the same averaged over the later evaluations, bias and time, by the products of gradient steps."""
+    curves = read(CURVES)
+    lines = [
+        "| task | products | return / cost, by seed | sampled policy | mean of the evaluations from 200,000 steps on "
+        "| bias of F̂ | minutes |",
+        "|---" * 7 + "|",
+    ]
+    for task in (GOAL, CHEETAH):
+        for precision in PRECISIONS:
+            name = f"{precision} products"
+            here = runs.filter((pl.col("label") == name) & (pl.col("task") == task)).sort("seed")
+            if not len(here):
+                continue
+            later = curves.filter((pl.col("label") == name) & (pl.col("task") == task) & (pl.col("step") >= STEPS // 2))
+            means = later.group_by("seed").agg(pl.col("return", "cost").mean()).sort("seed")
+            cells = [
+                task.removeprefix("Safety"),
+                precision,
+                *(pairs(here, prefix) for prefix in ("", "sampled_")),
+                pairs(means, ""),
+                "; ".join(f"{x:+.2f}" for x in here["f_bias"]),
+                "; ".join(f"{x:.1f}" for x in here["minutes"]),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
 def pairs(runs: pl.DataFrame, prefix: str) -> str:
     """Return / cost of each run."""
     rows = zip(runs[f"{prefix}return"], runs[f"{prefix}cost"], strict=True)
@@ -149,20 +177,26 @@ WRITERS: dict[str, Callable[[pl.DataFrame], list[str]]] = {
     "full": table_of_tasks,
     "ablation": table_of_ablation,
     "methods": table_of_methods,
+    "precision": table_of_precision,
 }
 HEADS = {
     "tasks": "SAC-ALaM on ten tasks, preset `standard`",
     "full": "SAC-ALaM with as many steps as `standard` has by itself",
     "ablation": "What `standard` is without each of its ingredients",
     "methods": "Every method with `standard`",
+    "precision": "Products of gradient steps in float32 and in bfloat16",
 }
+
+
+COMPARISONS = ("ablation", "precision")
+"""Tables of several labels, without a picture."""
 
 
 def report(name: str) -> None:
     """Write a table from the results."""
     runs = read(RUNS)
     label = FULL if name == "full" else "standard"
-    if name != "ablation":
+    if name not in COMPARISONS:
         runs = runs.filter(pl.col("label") == label)
     text = [
         f"# {HEADS[name]}, {FULL_STEPS if name == 'full' else STEPS:,} environment steps",
@@ -173,7 +207,7 @@ def report(name: str) -> None:
     ]
     write_text_atomic(RESULTS / f"recipe-{name}.md", "\n".join(text).rstrip() + "\n")
     curves = read(CURVES).filter(pl.col("label") == label)
-    if name != "ablation":
+    if name not in COMPARISONS:
         rows = [task for task in ((GOAL, CHEETAH) if name == "methods" else TASKS) if task in set(curves["task"])]
         picture(curves, rows, "method", RESULTS / f"recipe-{name}.png")
     print("\n".join(text))
