@@ -3,6 +3,7 @@
 # make parity           only the tests against recordings of the original, under MuJoCo 3.3.7 (part of make test)
 # make attack           bad files, folders and command lines, and kills, twenty times as many as make test
 # make bench            speed: gradient step, whole training, sampling
+# make bench-guard      what became slower by more than 15 %, as ratios to the machine's own yardsticks
 # make bench-peers      speed beside OmniSafe's SACLag, installed in an environment of its own (needs Python 3.10, 6 GB)
 # make wheels           builds the wheel, and trains from it under each of PYTHONS
 # PYTHON=python3.12     another interpreter, in a folder of its own: make test PYTHON=python3.12 VENV=.venv-3.12
@@ -19,7 +20,7 @@ ROOT ?= runs/demo
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES := pyproject.toml constraints.txt src/statewise/__init__.py
 
-.PHONY: train check test attack parity bench bench-peers wheels clean
+.PHONY: train check test attack parity bench bench-guard bench-peers wheels clean
 
 train: $(VENV)/.installed
 	$(BIN)/statewise train sac-alam $(TASK) --preset demo --root $(ROOT) --overwrite
@@ -50,6 +51,9 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/training.py --output benchmarks/results
 	$(BIN)/python benchmarks/envs.py --output benchmarks/results
 	$(BIN)/python benchmarks/navigation.py --output benchmarks/results
+
+bench-guard: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/guard.py
 
 bench-peers: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/peers.py --output benchmarks/results

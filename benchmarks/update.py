@@ -27,7 +27,7 @@ import numpy as np
 from statewise.config import DualPart, FpiConfig, MultiplierConfig, SacConfig
 from statewise.core.types import Batch, Dims, Key
 from statewise.methods import METHODS, build_method
-from statewise.runtime import compiler_options
+from statewise.runtime import compiler_options, product_precision
 from statewise.sac.core import Sac, SacState, StepNoise
 from statewise.spec import make_config
 
@@ -147,8 +147,9 @@ def sac_config(name: str, preset: str) -> SacConfig:
 class Learner:
     """One method's compiled block, its state, and how often it was traced."""
 
-    def __init__(self, name: str, preset: str) -> None:
-        self.config = sac_config(name, preset)
+    def __init__(self, name: str, preset: str, config: SacConfig | None = None) -> None:
+        """config: None takes that of the preset."""
+        self.config = sac_config(name, preset) if config is None else config
         self.sac = Sac(self.config, DIMS, build_method(self.config), proximity=PROXIMITY)
         self.traces = 0
         mechanism, size = self.sac.mechanism, self.config.batch_size
@@ -163,6 +164,11 @@ class Learner:
         self.first_block_seconds = seconds(self.block)
         self.ratios: list[float] = []
         self.times: list[float] = []
+
+    @property
+    def flop(self) -> float:
+        """Operations of one gradient step."""
+        return operations(self.config, self.sac.mechanism.n_cost_samples, self.sac.inputs.obs)
 
     def _count_and_update(self, state: SacState, batches: Batch, dual: Batch, key: Key) -> Any:
         self.traces += 1
@@ -187,16 +193,15 @@ def rows(learners: dict[str, Learner]) -> list[Row]:
     """The table of methods; ratios are medians of the ratios within each repeat."""
     result = []
     for name, learner in learners.items():
-        flop = operations(learner.config, learner.sac.mechanism.n_cost_samples, learner.sac.inputs.obs)
         ratio = median(learner.ratios)
         to_sac = [own / sac for own, sac in zip(learner.times, learners["sac"].times, strict=True)]
         result.append(
             Row(
                 method=name,
                 milliseconds=1e3 * median(learner.times),
-                gflop=flop / 1e9,
+                gflop=learner.flop / 1e9,
                 ratio_to_reference=ratio,
-                ratio_to_own_count=ratio * REFERENCE_FLOP / flop,
+                ratio_to_own_count=ratio * REFERENCE_FLOP / learner.flop,
                 ratio_to_sac=median(to_sac),
                 compile_seconds=learner.first_block_seconds - BLOCK * median(learner.times),
                 recompilations=learner.traces - 1,
@@ -282,10 +287,11 @@ def breakdown(learner: Learner, repeats: int) -> dict[str, float]:
 # --- output ----------------------------------------------------------------------------------------------------------
 
 
-def report(table: list[Row], shares: dict[str, float], gflops: float) -> str:
-    """Both tables in Markdown."""
+def report(table: list[Row], shares: dict[str, float], gflops: float, precision: str) -> str:
+    """Both tables in Markdown; precision: of the products of gradient steps."""
     lines = [
-        f"The 1280x256x256 float32 product ran at {gflops:.0f} GFLOP/s (median, same process).",
+        f"The 1280x256x256 float32 product ran at {gflops:.0f} GFLOP/s (median, same process); products of gradient steps"
+        f" are in {precision}.",
         "",
         "| method | ms per step | GFLOP | to 1.9 GFLOP | to own count | to SAC | compile s | recompiled |",
         "|---|---|---|---|---|---|---|---|",
@@ -318,7 +324,7 @@ def main() -> None:
     table = rows(learners)
     shares = breakdown(learners["sac-alam"], args.repeats)
     gflops = 1e-9 / median(product() for _ in range(9))
-    text = report(table, shares, gflops)
+    text = report(table, shares, gflops, product_precision(learners["sac-alam"].config.precision))
     print(text, end="")
     if args.output is not None:
         args.output.mkdir(parents=True, exist_ok=True)
