@@ -290,8 +290,8 @@ def breakdown(learner: Learner, repeats: int) -> dict[str, float]:
 def report(table: list[Row], shares: dict[str, float], gflops: float, precision: str) -> str:
     """Both tables in Markdown; precision: of the products of gradient steps."""
     lines = [
-        f"The 1280x256x256 float32 product ran at {gflops:.0f} GFLOP/s (median, same process); products of gradient steps"
-        f" are in {precision}.",
+        f"The 1280x256x256 float32 product ran at {gflops:.0f} GFLOP/s (median, same process); products of gradient"
+        f" steps are in {precision}.",
         "",
         "| method | ms per step | GFLOP | to 1.9 GFLOP | to own count | to SAC | compile s | recompiled |",
         "|---|---|---|---|---|---|---|---|",
