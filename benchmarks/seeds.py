@@ -3,7 +3,7 @@
     python benchmarks/seeds.py                     # 60,000 steps each; some five minutes on two quiet cores
     python benchmarks/seeds.py --steps 400000
 
-At once is `statewise train … --seeds 0 1 2 3 4`, one process; after one another is one `statewise train` a seed, each with
+At once is `statewise train … --seeds 0 1 2 3 4`, one process; after one another is one `statewise train` a seed, with
 all cores, as one would type them. Both compile with a warm cache. Writes benchmarks/results/seeds.md.
 """
 

@@ -42,21 +42,23 @@ def measure(source: Path, cores: set[int], steps: int, flags: Sequence[str]) -> 
         if len(cores) == 1:
             environment |= {"XLA_FLAGS": SINGLE, "NPROC": "1"}
         words = ["train", "sac-alam", TASK, "--total-steps", str(steps), "--threads", str(len(cores)), *flags]
-        began, before = time.monotonic(), os.times()
+        began = time.monotonic()
         process = subprocess.Popen(
             [sys.executable, "-m", "statewise", *words, "--root", folder, "--quiet"],
             env=environment,
             stdout=subprocess.DEVNULL,
         )
         os.sched_setaffinity(process.pid, cores)
-        if process.wait():
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
             raise SystemExit(f"a run of {source} ended with status {process.returncode}")
-        wall, after = time.monotonic() - began, os.times()
+        wall = time.monotonic() - began
         (timing,) = Path(folder).glob("*/*/*/timing.csv")
         parts = account(pl.read_csv(timing))
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    known = sum(parts.values())
-    return {"whole process": wall, "processor": cpu, **parts, "start, picture, the rest": wall - known}
+    whole = {"whole process": wall, "processor": usage.ru_utime + usage.ru_stime}
+    rest = {"start, picture, the rest": wall - sum(parts.values()), "memory at its peak, MB": usage.ru_maxrss / 1e3}
+    return {**whole, **parts, **rest}
 
 
 def account(timing: pl.DataFrame) -> Figures:
@@ -74,7 +76,7 @@ def table(measured: dict[str, list[Figures]], steps: int) -> list[str]:
         "",
         "`python benchmarks/standard.py`: seconds, medians over the repeats.",
         "",
-        f"| seconds | {' | '.join(measured)} |",
+        f"| | {' | '.join(measured)} |",
         "|---" * (len(measured) + 1) + "|",
     ]
     for name in next(iter(measured.values()))[0]:

@@ -18,6 +18,7 @@ import pytest
 from statewise.cli import COMMANDS, commands, main
 from statewise.cli.status import TRACEBACK_VARIABLE
 from statewise.methods import METHODS, metric_columns
+from statewise.runtime import available_cores
 from statewise.spec import RunSpec, make_config
 from statewise.storage.metrics import MetricsWriter
 
@@ -34,7 +35,18 @@ WORDS = [
 ]
 FLAGS = [
     *["--root", "--preset", "--constraint", "--output", "--video", "--camera", "--episodes", "--checkpoint", "--wandb"],
-    *["--allow-module", "--method", "--task", "--run", "--quiet", "--overwrite", "--json", "--sampled", "--unknown"],
+    *[
+        "--allow-module",
+        "--method",
+        "--task",
+        "--run",
+        "--quiet",
+        "--overwrite",
+        "--json",
+        "--sampled",
+        "--unknown",
+        "--seeds",
+    ],
     *[f"--{name.replace('_', '-')}" for name in make_config("sac-alam").to_dict()],
 ]
 VALUES: list[Any] = [
@@ -63,6 +75,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             metrics.append({"step": step, "gradient_step": step, "phase": "eval", "return": 1.0, "cost": 0.0})
     # What is accepted would train for minutes; that it was accepted is all there is to see here.
     monkeypatch.setattr(commands, "_learn", lambda *_, **__: 0)
+    monkeypatch.setattr("statewise.seeds.learn_seeds", refuse)
+    monkeypatch.setenv("NPROC", os.environ.get("NPROC", str(available_cores())))
     monkeypatch.setattr("statewise.theory.verify.verify", refuse)
     monkeypatch.chdir(run.parent)
     return tmp_path

@@ -40,7 +40,7 @@ def quick() -> Any:
     """Compile once, and draw no picture."""
     with pytest.MonkeyPatch.context() as patch:
         compile_once(patch)
-        patch.setattr(commands, "_conclude", lambda run, agent: (run / "progress.png").write_bytes(b"drawn"))
+        patch.setattr(commands, "conclude", lambda agent: (agent.run_path / "progress.png").write_bytes(b"drawn"))
         yield
 
 
