@@ -77,8 +77,9 @@ class Agent:
         "module:function" to import it by, for environments without `info["cost"]`. config: fields of the method's
         configuration, such as `seed=0`. ValueError where one of them doesn't fit.
         """
+        root = Path(root).absolute()
         making = Making.anew(env, env_kwargs, max_episode_steps, constraint)
-        self._begin(make_config(method, preset, **config), making, Path(root))
+        self._begin(make_config(method, preset, **config), making, root)
 
     @classmethod
     def from_config(
@@ -92,8 +93,9 @@ class Agent:
         root: str | os.PathLike[str] = "runs",
     ) -> Self:
         """As the constructor, from a whole configuration, which knows its method."""
+        root = Path(root).absolute()
         agent = cls.__new__(cls)
-        agent._begin(config, Making.anew(env, env_kwargs, max_episode_steps, constraint), Path(root))
+        agent._begin(config, Making.anew(env, env_kwargs, max_episode_steps, constraint), root)
         return agent
 
     @classmethod
@@ -110,8 +112,8 @@ class Agent:
         env, constraint and allow_modules as in `load`. RunError for a folder that isn't a run, or whose environment has
         to be passed.
         """
+        run = Path(run).absolute()
         import_allowed(allow_modules)
-        run = Path(run)
         spec = RunSpec.read(RunFolder.open(run).config_path)
         making = Making.again(spec.task, spec.environment, env, constraint, str(run))
         making.require_known()
@@ -140,8 +142,8 @@ class Agent:
         others. Raises CheckpointError for a damaged or missing checkpoint, RunError for a folder that isn't a run or
         whose config.json is of another run than the checkpoint.
         """
+        path = Path(path).absolute()
         import_allowed(allow_modules)
-        path = Path(path)
         file = checkpoint_in(path, which) if path.is_dir() else path
         policy = Policy.read(file)
         recorded = policy.about.environment

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from statewise.report.film import VideoWriter
-from statewise.report.loggers import tensorboard_listener, wandb_listener
+from statewise.report.loggers import Listener, Log, tensorboard_listener, wandb_listener
 from statewise.spec import RunSpec, make_config
 
 ROW: dict[str, float | str] = {"step": 10, "gradient_step": 4, "phase": "eval", "return": 2.5}
@@ -47,6 +47,39 @@ class World:
     def render(self) -> tuple[np.ndarray]:
         self.steps += 1
         return (np.full((16, 16, 3), self.steps, np.uint8),)
+
+
+def test_a_logger_that_fails_is_told_no_more_and_ends_no_run(capsys: pytest.CaptureFixture[str]) -> None:
+    told: list[int] = []
+
+    def write(figures: dict[str, float], step: int) -> None:
+        del figures
+        told.append(step)
+        if step == 20:
+            raise ConnectionError("the service is down")
+
+    def close() -> None:
+        raise RuntimeError("nor can it be closed")
+
+    listener = Listener("wandb", lambda step: Log(write, close))
+    for step in (10, 20, 30):
+        listener({**ROW, "step": step})
+    listener.close()
+    assert told == [10, 20]
+    assert capsys.readouterr().err == (
+        "statewise: wandb: ConnectionError: the service is down; the run goes on without it\n"
+    )
+
+
+def test_a_logger_that_can_not_be_opened_ends_no_run(capsys: pytest.CaptureFixture[str]) -> None:
+    def open_log(step: int) -> Log:
+        raise OSError(28, f"No space left on device at step {step}")
+
+    listener = Listener("tensorboard", open_log)
+    listener(ROW)
+    listener.close()
+    said = capsys.readouterr().err
+    assert said.startswith("statewise: tensorboard: OSError: [Errno 28] No space left on device at step 10")
 
 
 def test_tensorboard_takes_every_row(finished: Path) -> None:

@@ -254,7 +254,9 @@ def _learn(agent: Agent, args: arguments.Reporting, *, overwrite: bool = False, 
 def _resume_line(run: Path) -> str:
     """The command that goes on with a run, in another process too."""
     modules = RunSpec.read(RunFolder(run).config_path).modules
-    return shlex.join(["statewise", "resume", str(run), *(part for m in modules for part in ("--allow-module", m))])
+    return shlex.join(
+        ["statewise", "resume", str(shown(run)), *(part for m in modules for part in ("--allow-module", m))]
+    )
 
 
 def _progress(quiet: bool) -> Progress | None:
@@ -280,7 +282,7 @@ def listeners_of(args: arguments.Reporting, agent: Agent, stack: ExitStack) -> t
 def last_checkpoint(run: Path) -> str:
     """Where a run's newest checkpoint is, in words."""
     latest = CheckpointStore(RunFolder(run).checkpoints, keep=1).latest()
-    return "there is no checkpoint yet" if latest is None else f"the last checkpoint is {latest[1]}"
+    return "there is no checkpoint yet" if latest is None else f"the last checkpoint is {shown(latest[1])}"
 
 
 def conclude(agent: Agent) -> None:
@@ -292,9 +294,9 @@ def conclude(agent: Agent) -> None:
 
     rows = metrics.read(RunFolder(run).metrics_path)
     last = rows.filter(rows["phase"] == "eval").row(-1, named=True)
-    print(f"run      {run}")
+    print(f"run      {shown(run)}")
     print(f"policy   step {last['step']:,}: {_figures_line(last)}, F̂ bias {last['f_bias']:+.2f}")
-    print(f"picture  {run_picture(run, frames=_frames(agent))}")
+    print(f"picture  {shown(run_picture(run, frames=_frames(agent)))}")
     full = make_config(config.method, "paper")
     hours = _hours(run, config, full)
     if config.total_steps < full.total_steps and hours is not None:
@@ -327,6 +329,14 @@ def _hours(run: Path, config: RunConfig, full: RunConfig) -> float | None:
         return None
     step_seconds, update_seconds = medians
     return full.total_steps * (step_seconds + full.examples_per_step * update_seconds) / 3600
+
+
+def shown(path: Path) -> Path:
+    """A path as one would type it: without the working folder where it lies below that."""
+    try:
+        return path.relative_to(Path.cwd())
+    except (OSError, ValueError):
+        return path
 
 
 # --- shared ------------------------------------------------------------------------------------------------------

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,26 +22,49 @@ class Log(NamedTuple):
     close: Callable[[], Any]
 
 
-class Listener:
-    """Takes rows of metrics; the logger is opened at the first one's step, as the run folder must be there by then."""
+def _warn(text: str) -> None:
+    print(f"statewise: {text}", file=sys.stderr)
 
-    def __init__(self, open_log: Callable[[int], Log]) -> None:
+
+class Listener:
+    """Takes rows of metrics; the logger is opened at the first one's step, as the run folder must be there by then.
+
+    A logger that fails is told no more, and the run goes on: its own metrics are on disk whatever becomes of copies.
+    """
+
+    def __init__(self, name: str, open_log: Callable[[int], Log], warn: Callable[[str], None] = _warn) -> None:
+        self._name = name
         self._open = open_log
+        self._warn = warn
         self._log: Log | None = None
+        self._failed = False
 
     def __call__(self, row: Row) -> None:
         """Log the row's figures as train/<column> or eval/<column>."""
-        if self._log is None:
-            self._log = self._open(int(row["step"]))
-        figures = {
-            f"{row['phase']}/{name}": float(value) for name, value in row.items() if name not in ("phase", "step")
-        }
-        self._log.write(figures, int(row["step"]))
+        if self._failed:
+            return
+        with self._surviving():
+            if self._log is None:
+                self._log = self._open(int(row["step"]))
+            figures = {
+                f"{row['phase']}/{name}": float(value) for name, value in row.items() if name not in ("phase", "step")
+            }
+            self._log.write(figures, int(row["step"]))
 
     def close(self) -> None:
         """Write out what is left."""
-        if self._log is not None:
-            self._log.close()
+        with self._surviving():
+            if self._log is not None:
+                self._log.close()
+
+    @contextmanager
+    def _surviving(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # a service that is down raises what it likes
+            if not self._failed:
+                self._warn(f"{self._name}: {type(error).__name__}: {error}; the run goes on without it")
+            self._failed = True
 
 
 def tensorboard_listener(run_folder: Path) -> Listener:
@@ -62,7 +87,7 @@ def tensorboard_listener(run_folder: Path) -> Listener:
 
         return Log(write, writer.close)
 
-    return Listener(open_log)
+    return Listener("tensorboard", open_log)
 
 
 def wandb_listener(project: str, spec: RunSpec) -> Listener:
@@ -82,7 +107,7 @@ def wandb_listener(project: str, spec: RunSpec) -> Listener:
         )
         return Log(lambda figures, step: run.log(figures, step=step), run.finish)
 
-    return Listener(open_log)
+    return Listener("wandb", open_log)
 
 
 def _length_before(events: bytes, step: int) -> int:
