@@ -45,7 +45,7 @@ def test_crowding_that_there_is_nothing_for_is_refused(task_id, crowding, words)
         NavigationVectorEnv(task_id, 1, crowding=crowding)
 
 
-@pytest.mark.parametrize("robot", ("Point", "Car"))
+@pytest.mark.parametrize("robot", ["Point", "Car"])
 def test_velocity_names_the_speed_over_the_floor(robot):
     env = NavigationVectorEnv(f"Safety{robot}Goal1-v0", 1)
     env.reset(seed=0)
