@@ -1,9 +1,9 @@
 /* Rates one observation with an exported policy, in C, by ONNX Runtime (version 1.12 or later).
  *
- *     cc onnx_monitor.c -I$ORT/include -L$ORT/lib -lonnxruntime -o onnx_monitor
+ *     cc onnx_monitor.c -I$ORT/include -L$ORT/lib -lonnxruntime -Wl,-rpath,$ORT/lib -o onnx_monitor
  *     ./onnx_monitor policy.onnx 0.3 -0.2 1.7 ...    (the alarm's bound on F, then the observation)
  *
- * ORT is the folder of ONNX Runtime's release archive for C. An observation that is outside of training's range, or
+ * ORT is the folder of ONNX Runtime's release archive for C; docs/monitor.md tells how to do without it. An observation that is outside of training's range, or
  * isn't finite, has outside = 1, which is an alarm here too. */
 
 #include <stdio.h>
@@ -54,13 +54,19 @@ int main(int argc, char **argv) {
     const char *inputs[] = {"obs"}, *outputs[] = {"action", "f", "outside"};
     check(ort->Run(session, NULL, inputs, (const OrtValue *const *)&input, 1, outputs, 3, output));
 
+    OrtTensorTypeAndShapeInfo *about;
+    size_t actions;
+    check(ort->GetTensorTypeAndShape(output[0], &about));
+    check(ort->GetTensorShapeElementCount(about, &actions));
+    ort->ReleaseTensorTypeAndShapeInfo(about);
     float *action, *f;
     unsigned char *outside;
     check(ort->GetTensorMutableData(output[0], (void **)&action));
     check(ort->GetTensorMutableData(output[1], (void **)&f));
     check(ort->GetTensorMutableData(output[2], (void **)&outside));
+    for (size_t i = 0; i < actions; i++) printf("action[%zu] %.9g\n", i, action[i]);
     /* Written so that a NaN is an alarm. */
-    printf("action[0] %g  f %g  outside %d  alarm %d\n", action[0], f[0], outside[0], !(f[0] <= bound) || outside[0]);
+    printf("f %.9g\noutside %d\nalarm %d\n", f[0], outside[0], !(f[0] <= bound) || outside[0]);
 
     for (int i = 0; i < 3; i++) ort->ReleaseValue(output[i]);
     ort->ReleaseValue(input);

@@ -23,23 +23,21 @@ from statewise.learner import Learner
 from statewise.methods import metric_columns
 from statewise.modules import import_allowed
 from statewise.policy import Policy, PolicyFacts
-from statewise.report.calibration import calibration_report
 from statewise.report.progress import Progress, Silent
 from statewise.runtime import capped_threads
 from statewise.spec import RunSpec, make_config
 from statewise.storage.checkpoint import CheckpointStore
 from statewise.storage.run_files import RunFiles, checkpoint_in
 from statewise.storage.run_folder import RunFolder, run_folder
+from statewise.training.calibrating import CROWDING, Wanted, calibrate
 from statewise.training.engine import Engine
 from statewise.training.evaluate import EVAL_SEED, evaluation_metrics, play_episodes
 from statewise.training.evaluator import Evaluator
-from statewise.training.labelled import label_states
 from statewise.training.learners import build_learner, task_facts
 from statewise.training.loop import RowListener, Trainer
 from statewise.training.making import Constraint, Env, Making
 
 MAX_EVALUATION_ENVS = 16
-CALIBRATION_ENVS = 20
 
 
 class Agent:
@@ -298,26 +296,34 @@ class Agent:
         return evaluation_metrics(np.concatenate(played))
 
     def calibrate(
-        self, episodes: int, seed: int, horizon: int = 25, stride: int = 5, miss_rate: float = 0.1
+        self,
+        episodes: int,
+        seed: int,
+        horizon: int = 25,
+        stride: int = 5,
+        miss_rate: float = 0.1,
+        *,
+        crowding: float = CROWDING,
+        progress: Progress | None = None,
     ) -> dict[str, Any]:
-        """How far λ(x) and F̂(x) can be trusted, as JSON values: figures under "lam" and "f", and what they are of.
+        """How far λ(x) and F̂(x) can be trusted, as JSON values: see `training.calibrating` and docs/monitor.md.
 
-        Plays whole rounds of at most 20 episodes of the sampled policy; see `training.labelled` and
-        `report.calibration`. A constant λ has no order, so that its figures are those of chance.
+        Plays whole rounds of at most 20 episodes of the sampled policy, and as many in layouts with `crowding` times
+        as many hazards, where it isn't 1. A constant λ has no order, so that its figures are those of chance.
         """
-        num_envs = min(episodes, CALIBRATION_ENVS)
-        env = self.vector(num_envs)
-        try:
-            rounds = -(-episodes // num_envs)
-            by_signal = label_states(self.policy, env, rounds, seed, horizon, stride)
-        finally:
-            env.close()
-        of = {"gradient_steps": self.policy.acting.gradient_step, "episodes": rounds * num_envs, "seed": seed}
-        of |= {"horizon": horizon, "stride": stride, "miss_rate": miss_rate, "states": len(by_signal[0].score)}
-        found = {
-            name: calibration_report(s, miss_rate, name == "f") for name, s in zip(("lam", "f"), by_signal, strict=True)
-        }
-        return {**of, **found}
+        wanted = Wanted(episodes, seed, horizon, stride, miss_rate, crowding)
+        denser, count = self._making.denser(crowding), wanted.num_envs
+        why_none = "not asked for" if crowding == 1.0 else None
+        if denser is None:
+            why_none = f"{self.task} has no layouts that could be made denser"
+        return calibrate(
+            self.policy,
+            lambda: self.vector(count),
+            why_none or (lambda: self._vector(denser or self._making, count)),
+            None if self.run_path is None else RunFolder(self.run_path).replay_path,
+            wanted,
+            progress,
+        )
 
     def film_strip(self, count: int = 6, seed: int = EVAL_SEED) -> list[NDArray[np.uint8]]:
         """Frames [height, width, 3] of one episode of the deterministic policy, evenly spaced, the first state's first.
@@ -341,7 +347,10 @@ class Agent:
 
         whole: in all that is recorded, not just in what observations and actions look like. Raises as `evaluate` does.
         """
-        env = self._making.vector(num_envs, threads=capped_threads(self.config.threads), **rendering)
+        return self._vector(self._making, num_envs, whole, **rendering)
+
+    def _vector(self, making: Making, num_envs: int, whole: bool = False, **rendering: Any) -> SafeVectorEnv:
+        env = making.vector(num_envs, threads=capped_threads(self.config.threads), **rendering)
         try:
             self._require_like(env, whole)
         except ValueError:

@@ -39,8 +39,11 @@ def test_the_example_runs(
 @pytest.mark.slow
 def test_a_calibration_goes_into_the_card(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["calibrate", str(copied), "--episodes", "2", "--horizon", "10"]) == 0
-    said = capsys.readouterr().out
-    assert "auroc" in said
+    said, warned = capsys.readouterr()
+    assert warned == ""  # off a terminal, a line every ten seconds
+    assert "brier" in said
+    assert "no figures of denser layouts: " in said
+    assert (copied / "calibration.png").stat().st_size > 10_000
     report = json.loads((copied / "calibration.json").read_text())
     assert report["episodes"] == 2
     assert export_from(copied).card["calibration"] == report
@@ -73,6 +76,7 @@ def test_a_run_tells_the_card_what_it_knows(finished: Path) -> None:
         ("export {run}/config.json", "config.json: "),
         ("calibrate {run} --miss-rate 1", "miss_rate: 1 is not allowed"),
         ("calibrate {run} --episodes 0", "episodes: 0 is not allowed"),
+        ("calibrate {run} --crowding 0.5", "crowding: 0.5 is not allowed"),
     ],
 )
 def test_bad_input_is_one_sentence(finished: Path, line: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:

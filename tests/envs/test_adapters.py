@@ -247,6 +247,8 @@ def test_actions_outside_of_their_bounds_are_clipped():
 class Declares(Point):
     """A point that says which of its entries sense nearness, and which part of its actions has an effect."""
 
+    velocity = (1,)
+
     def __init__(self, part: object = None, proximity: object = (1,)) -> None:
         super().__init__()
         self.effective_action_space = Box(0.0, 1.0, (1,), np.float32) if part is None else part
@@ -257,12 +259,14 @@ def test_declared_actions_and_sensors_are_taken():
     env = make_vector(Declares, 1)
     assert env.effective_action_space == Box(0.0, 1.0, (1,), np.float32)
     assert env.proximity == (1,)
+    assert env.velocity == (1,)
 
 
 def test_without_a_declaration_all_actions_count_and_nothing_senses_nearness():
     env = make_vector(Point, 1)
     assert env.effective_action_space == env.single_action_space
     assert env.proximity == ()
+    assert env.velocity == ()
 
 
 def test_wrappers_that_change_a_space_make_its_declaration_void():

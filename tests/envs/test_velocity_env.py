@@ -253,3 +253,13 @@ def test_finite_actions_of_any_size_are_rewarded_with_a_finite_number(size):
 def test_options_of_a_reset_are_refused():
     with pytest.raises(ValueError, match="options: robot is unknown"):
         make_vector("SafetyHalfCheetahVelocity-v1", 1).reset(seed=0, options={"robot": (0, 0)})
+
+
+@every_task
+def test_velocity_names_what_the_task_limits(task_id):
+    env = VelocityVectorEnv(task_id, 1)
+    env.reset(seed=0)
+    speeds = [np.linalg.norm(env.step(action)[0][0, list(env.velocity)]) for action in random_actions(env, 5)]
+    root = env.worlds.get_state()["qvel"][0, : len(env.velocity)]
+    assert len(env.velocity) == (2 if VELOCITY_TASKS[task_id].planar else 1)
+    assert speeds[-1] == pytest.approx(np.linalg.norm(np.clip(root, -10.0, 10.0)))

@@ -132,6 +132,20 @@ def test_one_at_a_time_answers_as_the_original_does(made: Any, variant: str) -> 
     assert_close(policy.risk(obs[3])[1], wanted.f[3])
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_no_entry_passes_that_is_no_number(made: Any, variant: str) -> None:
+    _, exported, wanted, obs, _ = made(variant)
+    fused = exported.fused
+    for entry in range(OBS):
+        for value in (np.nan, np.inf, -np.inf):
+            bad = obs[0].copy()
+            bad[entry] = value
+            with pytest.raises(ValueError, match="obs: holds NaN or infinity"):
+                fused.rate(bad)
+        # And nothing of it is left for the next one.
+        assert_close(fused.rate(obs[1])[1], wanted.f[1])
+
+
 def test_methods_without_a_multiplier_say_so(made: Any) -> None:
     without = [name for name in METHODS if "lam" in made(name)[1].card["absent"]]
     assert without == ["sac", "ppo"]

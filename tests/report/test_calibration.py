@@ -13,14 +13,16 @@ from statewise.report.calibration import (
     Labelled,
     auroc,
     average_precision,
-    calibration_report,
     conformal_threshold,
     figures,
+    missed,
+    missed_by_halves,
     over_episodes,
     peaks,
     ranks,
     spearman,
 )
+from statewise.report.calibration_report import calibration_report, dense_report, part_report
 
 ONES = np.ones(4)
 SCORE = np.array([0.1, 0.4, 0.35, 0.8])
@@ -117,3 +119,35 @@ def test_the_report_is_json_with_and_without_an_answer() -> None:
     report = calibration_report(Labelled(ids, score, score, none, none), 0.1, of_value=False)
     assert report["auroc"] == {"value": None, "low": None, "high": None}
     assert report["alarm_above"] is None
+    assert report["missed"] is None
+    assert report["brier"]["value"] == report["brier_of_rate"]["value"] == 0.0
+
+
+def test_what_a_bound_misses() -> None:
+    """Twelve episodes of one state each, which leads to a violation: one in four may be missed, of six peaks none.
+
+    So each half's bound is just below its lowest peak, 0 of the even episodes and 0.5 of the odd ones; the second one
+    misses the first's lowest.
+    """
+    assert missed(np.array([1.0, 2.0, 3.0]), 2.0) == pytest.approx(2.0 / 3.0)
+    assert missed(np.array([]), 2.0) is None
+    ids, leads = np.arange(12), np.ones(12, bool)
+    score = np.array([0.0, 0.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0])
+    assert missed_by_halves(Labelled(ids, score, score, leads, leads), 0.25) == pytest.approx(1.0 / 12.0)
+    assert missed_by_halves(Labelled(ids, score, score, leads, leads), 0.1) is None
+
+
+def test_other_states_are_judged_by_the_chances_of_those_met() -> None:
+    """Met: violations above 0.5 alone. Others: violated all, so that only those above 0.5 were foretold."""
+    ids, score = np.arange(40), np.linspace(0.0, 1.0, 40)
+    met = Labelled(ids, score, score, score > 0.5, score > 0.5)
+    everything = np.ones(4, bool)
+    others = Labelled(np.arange(4), np.array([0.1, 0.2, 0.9, 1.0]), np.ones(4), everything, everything)
+    report = dense_report(others, met, 0.1, of_value=True)
+    assert report["brier"]["value"] == 0.5
+    assert report["brier_of_rate"]["value"] == 0.0
+    assert [each["states"] for each in report["reliability"]] == [2, 0, 0, 0, 0, 0, 0, 0, 0, 2]
+    assert report["missed"] == 0.5
+    assert report["violating_episodes"] == 4
+    assert report["bias"]["value"] == pytest.approx(-0.45)
+    assert "missed" not in part_report(others, met, of_value=False, same_episodes=True)

@@ -211,7 +211,7 @@ class Calibrate(Trusting):
     """Play episodes of the sampled policy and hold λ(x) and F̂(x) against what came of their states."""
 
     run: RunPath
-    """The run folder; calibration.json is written there, and goes into the card of later exports."""
+    """The run folder; calibration.json (for the cards of later exports) and calibration.png are written there."""
     checkpoint: Literal["latest", "best"] = "latest"
     """Which checkpoint of the run folder."""
     episodes: int = 200
@@ -222,8 +222,12 @@ class Calibrate(Trusting):
     """Every so many steps a state is looked at."""
     miss_rate: float = 0.1
     """Share of violations that an alarm may miss; the bound for it is on F̂ and on λ."""
+    crowding: float = 1.5
+    """Times as many hazards in denser layouts, of which as many episodes are played; 1 plays none."""
     seed: int = 5_000_003
     """Of the episodes."""
+    quiet: bool = False
+    """Show no progress."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,9 +39,9 @@ class GymnasiumVector(SafeVectorEnv):
     An episode is truncated by the environment's TimeLimit, or after `max_episode_steps` if that comes first, and after
     1000 steps where there is neither.
 
-    Two attributes are read from `unwrapped`, where no wrapper changes the space concerned: `effective_action_space`, a
-    Box inside of the action space beyond which actions have no further effect, and `proximity`, the entries of the
-    observation that sense nearness (0 far, 1 touching).
+    Three attributes are read from `unwrapped`, where no wrapper changes the space concerned: `effective_action_space`,
+    a Box inside of the action space beyond which actions have no further effect, `proximity`, the entries of the
+    observation that sense nearness (0 far, 1 touching), and `velocity`, those whose size is the speed that counts.
 
     The state is exact when every environment offers, on `unwrapped`, `get_state()` (a dict of arrays of fixed shapes)
     and `set_state(dict)` that restore all of its future, generators included, and wears no wrappers but Gymnasium's
@@ -76,7 +76,8 @@ class GymnasiumVector(SafeVectorEnv):
             exact_state=all(restores_state(env) for env in envs),
             has_constraint=False,
             effective_action_space=_effective_action_space(envs[0], task),
-            proximity=_proximity(envs[0], task),
+            proximity=_entries(envs[0], task, "proximity"),
+            velocity=_entries(envs[0], task, "velocity"),
             render_mode=render_mode,
             render_fps=envs[0].metadata.get("render_fps") or 30,
         )
@@ -226,11 +227,11 @@ def _effective_action_space(env: gymnasium.Env[Any, Any], task: str) -> Box | No
     raise ValueError(f"{task} says that its effective_action_space is {part}; it must be a Box inside of {space}")
 
 
-def _proximity(env: gymnasium.Env[Any, Any], task: str) -> tuple[int, ...]:
-    entries = getattr(env.unwrapped, "proximity", ())
+def _entries(env: gymnasium.Env[Any, Any], task: str, name: str) -> tuple[int, ...]:
+    entries = getattr(env.unwrapped, name, ())
     if env.observation_space != env.unwrapped.observation_space:
         return ()
     size = env.observation_space.shape[0] if env.observation_space.shape else 0
     if not all(isinstance(entry, int) and 0 <= entry < size for entry in entries):
-        raise ValueError(f"{task} says that its proximity is {entries}; it must be entries of an observation of {size}")
+        raise ValueError(f"{task} says that its {name} is {entries}; it must be entries of an observation of {size}")
     return tuple(entries)

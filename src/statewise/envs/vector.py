@@ -52,6 +52,7 @@ class SafeVectorEnv(VectorEnv["NDArray[np.float64]", "NDArray[Any]", "NDArray[An
         training_reward_scale: factor that training (never evaluation) puts on the reward.
         effective_action_space: the part of the action space beyond which actions have no further effect.
         proximity: entries of the observation that sense nearness, 0 at their reach and beyond, 1 touching.
+        velocity: entries of the observation whose root of the sum of squares is the speed that counts, m/s.
         wrappers: names of what the environments wear that changes what is seen or done, the innermost first.
         identity: how the worlds were made; `make_vector` knows.
         before_restart: called in `step` with the finished worlds [N] bool while they still stand where they ended.
@@ -74,6 +75,7 @@ class SafeVectorEnv(VectorEnv["NDArray[np.float64]", "NDArray[Any]", "NDArray[An
         training_reward_scale: float = 1.0,
         effective_action_space: Box | None = None,
         proximity: tuple[int, ...] = (),
+        velocity: tuple[int, ...] = (),
         render_mode: str | None = None,
         render_fps: int = 30,
     ) -> None:
@@ -91,6 +93,7 @@ class SafeVectorEnv(VectorEnv["NDArray[np.float64]", "NDArray[Any]", "NDArray[An
         self.training_reward_scale = training_reward_scale
         self.effective_action_space = action_space if effective_action_space is None else effective_action_space
         self.proximity = proximity
+        self.velocity = velocity
         self.render_mode = render_mode
         self.metadata = {
             "autoreset_mode": AutoresetMode.SAME_STEP,

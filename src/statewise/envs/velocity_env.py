@@ -28,6 +28,12 @@ def _spaces(worlds: VelocityWorlds) -> tuple[Box, Box]:
     return Box(-OBS_BOUND, OBS_BOUND, shape, np.float64), Box(low, high, dtype=np.float32)
 
 
+def _velocity(worlds: VelocityWorlds) -> tuple[int, ...]:
+    """The entries of what the task limits: the root's velocity along x, or in the plane, m/s."""
+    first = worlds.model.nq - worlds.task.root_joints
+    return (first, first + 1) if worlds.task.planar else (first,)
+
+
 def _refuse_options(options: Mapping[str, Any] | None) -> None:
     if options:
         raise ValueError(f"options: {', '.join(map(str, options))} is unknown; the Velocity tasks take none at reset")
@@ -61,6 +67,7 @@ class VelocityVectorEnv(NativeVectorEnv[VelocityWorlds]):
             exact_state=True,
             has_constraint=True,
             training_reward_scale=constants.training_reward_scale,
+            velocity=_velocity(self.worlds),
             render_mode=render_mode,
             render_fps=round(1.0 / self.worlds.dt),
         )
@@ -104,6 +111,7 @@ class VelocityEnv(NativeEnv[VelocityWorlds]):
     def __init__(self, task: str, render_mode: str | None = None, *, size: tuple[int, int] = DEFAULT_SIZE) -> None:
         worlds = VelocityWorlds(VELOCITY_TASKS[task], 1)
         super().__init__(worlds, _spaces(worlds), render_mode, "rgb_array")
+        self.velocity = _velocity(worlds)
         self._camera = Camera(worlds.model, size=size)
 
     def reset(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -36,26 +35,32 @@ class Inputs:
         self._x, self._inner = np.empty(self.dim, np.float32), np.empty(self.dim, np.float32)
         self.centred = np.ones(self.dim + 1, np.float32)
         self._centred = self.centred[:-1]
-        self._raw, self._zeros = self._x[:size], np.zeros(size, np.float32)
+        self._raw = self._x[:size]
         self._embed = _embedding(arrays, network, self._x, size)
 
     def read(self, obs: NDArray[Any]) -> bool:
-        """Take in an observation [obs]; whether an entry is outside of its range. ValueError for NaN or infinity."""
+        """Take in an observation [obs]; whether an entry is outside of its range. ValueError for infinity.
+
+        NaN may come through: what the networks make of it is NaN too, so that who finds that calls `require_finite`.
+        """
         x, inner = self._x, self._inner
         self._raw[:] = obs
-        # Zero times anything but a finite number is NaN.
-        if not math.isfinite(self._raw.dot(self._zeros)):
-            raise ValueError("obs: holds NaN or infinity, as a float32")
         self._embed()
         np.maximum(x, self._inner_low, out=inner)
         np.minimum(inner, self._inner_high, out=inner)
         outside = False
         if inner.tobytes() != x.tobytes():
+            self.require_finite()  # clipped, infinity would look like any other number
             outside = bool(((self._raw < self._low) | (self._raw > self._high)).any())
             np.maximum(x, self._clip_low, out=x)
             np.minimum(x, self._clip_high, out=x)
         np.subtract(x, self.mean, self._centred)
         return outside
+
+    def require_finite(self) -> None:
+        """ValueError where the observation that was read last holds NaN or infinity."""
+        if not np.isfinite(self._raw).all():
+            raise ValueError("obs: holds NaN or infinity, as a float32")
 
 
 def _embedding(arrays: dict[str, NDArray[Any]], network: dict[str, Any], x: Floats, size: int) -> Callable[[], None]:

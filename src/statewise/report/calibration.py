@@ -30,6 +30,11 @@ class Labelled(NamedTuple):
     violated: NDArray[np.bool_]
     leads: NDArray[np.bool_]
 
+    def of(self, which: NDArray[np.bool_]) -> Labelled:
+        """Some of the states [n]."""
+        rest = (self.violated[which], self.leads[which])
+        return Labelled(self.episode[which], self.score[which], self.value[which], *rest)
+
 
 class Estimate(NamedTuple):
     """A figure and its 95 % interval, from resampled episodes; NaN where the states have no answer."""
@@ -53,7 +58,7 @@ def auroc(score: Floats, positive: NDArray[np.bool_], weight: Floats) -> float:
     """The chance that a positive state scores above a negative one, ties half: [n] each; NaN with one kind alone."""
     p, n = weight * positive, weight * ~positive
     with np.errstate(invalid="ignore"):
-        return float((p @ ranks(score, n)) / (p.sum() * n.sum()))
+        return float((p * ranks(score, n)).sum() / (p.sum() * n.sum()))
 
 
 def average_precision(score: Floats, positive: NDArray[np.bool_], weight: Floats) -> float:
@@ -62,14 +67,15 @@ def average_precision(score: Floats, positive: NDArray[np.bool_], weight: Floats
     hits, all_ = np.bincount(place, weight * positive), np.bincount(place, weight)
     precision = np.cumsum(hits) / np.maximum(np.cumsum(all_), 1e-300)
     with np.errstate(invalid="ignore"):
-        return float((hits @ precision) / hits.sum())
+        return float((hits * precision).sum() / hits.sum())
 
 
 def spearman(x: Floats, y: Floats, weight: Floats) -> float:
     """Correlation of ranks: [n] each; NaN where one of them is constant."""
     a, b = (r - np.average(r, weights=weight) for r in (ranks(x, weight), ranks(y, weight)))
+    # Sums, not products of vectors: BLAS shares those among threads, which wait for each other on a busy machine.
     with np.errstate(invalid="ignore"):
-        return float((weight * a) @ b / math.sqrt(((weight * a) @ a) * ((weight * b) @ b)))
+        return float((weight * a * b).sum() / math.sqrt((weight * a * a).sum() * (weight * b * b).sum()))
 
 
 # --- over episodes ---------------------------------------------------------------------------------------------------
@@ -119,14 +125,19 @@ def peaks(states: Labelled) -> Floats:
     return np.array([score[episode == one].max() for one in np.unique(episode)])
 
 
-def calibration_report(states: Labelled, miss_rate: float, of_value: bool) -> dict[str, Any]:
-    """All figures of one signal as JSON values: estimates with their intervals, the bound for `miss_rate`, its number.
+def missed(found: Floats, bound: float | None) -> float | None:
+    """Share of `peaks` that an alarm above `bound` would have missed; None without peaks or bound."""
+    return None if bound is None or not len(found) else float(np.mean(found <= bound))
 
-    alarm_above is None, and the bound promises nothing, where `violating_episodes` are too few for the rate.
+
+def missed_by_halves(states: Labelled, miss_rate: float) -> float | None:
+    """What bounds for `miss_rate` miss where they aren't from: each half of the episodes under the other's bound.
+
+    Episodes with an even number are one half. None where a half has too few violations.
     """
-    found = peaks(states)
-    report: dict[str, Any] = {
-        name: {key: x if math.isfinite(x) else None for key, x in estimate._asdict().items()}
-        for name, estimate in figures(states, of_value).items()
-    }
-    return {**report, "alarm_above": conformal_threshold(found, miss_rate), "violating_episodes": len(found)}
+    halves = [peaks(states.of(states.episode % 2 == half)) for half in (0, 1)]
+    shares = [missed(halves[1 - half], conformal_threshold(halves[half], miss_rate)) for half in (0, 1)]
+    counts = [len(halves[1]), len(halves[0])]
+    if shares[0] is None or shares[1] is None:
+        return None
+    return (shares[0] * counts[0] + shares[1] * counts[1]) / sum(counts)

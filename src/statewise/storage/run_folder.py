@@ -114,6 +114,11 @@ class RunFolder:
         return self.path / "calibration.json"
 
     @property
+    def calibration_picture_path(self) -> Path:
+        """The picture of that."""
+        return self.path / "calibration.png"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.path / "checkpoints"

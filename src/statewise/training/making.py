@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import gymnasium
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from statewise.envs import SafeVectorEnv, make_vector
 from statewise.envs.factory import recorded_env, repeatable_spec
+from statewise.envs.navigation.registry import has_crowd
 from statewise.errors import RunError
 from statewise.identity import Identity
 from statewise.modules import find_function, import_module_of, require_imported
@@ -86,6 +87,19 @@ class Making:
         """One of them, or two where a function might give the same one twice."""
         return self.vector(1 if self.env is None or isinstance(self.env, str | EnvSpec) else 2)
 
+    def denser(self, crowding: float) -> Self | None:
+        """The same navigation task with `crowding` times as many hazards; None where there is none."""
+        by_id = self.env if isinstance(self.env, str) else self.task if self._recorded_by_id() else ""
+        if not has_crowd(by_id):
+            return None
+        if isinstance(self.env, str):
+            return replace(self, env_kwargs=_more_crowded(self.env_kwargs or {}, crowding))
+        recorded = self.recorded or Identity()
+        return replace(self, recorded=replace(recorded, kwargs=_more_crowded(recorded.kwargs, crowding)))
+
+    def _recorded_by_id(self) -> bool:
+        return self.env is None and (self.recorded or Identity()).made == "id"
+
     def _constraint(self) -> tuple[str | None, Constraint | None]:
         """The constraint function, and its "module:function" if it has one; a file's name imports nothing."""
         if self.constraint is None:
@@ -119,3 +133,7 @@ class Making:
 
 def _repeatable(env: Env) -> str | EnvSpec | Callable[[], gymnasium.Env[Any, Any]]:
     return repeatable_spec(env) if isinstance(env, gymnasium.Env) else env
+
+
+def _more_crowded(kwargs: Mapping[str, Any], crowding: float) -> dict[str, Any]:
+    return {**kwargs, "crowding": crowding * kwargs.get("crowding", 1.0)}

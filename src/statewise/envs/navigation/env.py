@@ -14,6 +14,7 @@ from statewise.envs.fields import OBS_BOUND
 from statewise.envs.native import NativeEnv, NativeVectorEnv
 from statewise.envs.navigation.pictures import Pictures
 from statewise.envs.navigation.registry import find_task
+from statewise.envs.navigation.task import crowded
 from statewise.envs.navigation.worlds import NavigationWorlds
 from statewise.envs.rendering import DEFAULT_SIZE
 from statewise.envs.vector import Outcome
@@ -44,14 +45,20 @@ def _proximity(worlds: NavigationWorlds) -> tuple[int, ...]:
     return tuple(range(worlds.robot.observed, worlds.obs.shape[1]))
 
 
+def _velocity(worlds: NavigationWorlds) -> tuple[int, ...]:
+    """The entries of the velocity over the floor."""
+    return tuple(range(worlds.obs.shape[1])[worlds.robot.velocity])
+
+
 class NavigationVectorEnv(NativeVectorEnv[NavigationWorlds]):
     """N worlds of a navigation task.
 
     `infos` also holds the task's cost keys, `cost_sum` and `goal_met`, each an array [N]; a cost that does not hold at
     present is NaN in `infos` (a single environment leaves the key out). threads: worker threads; the results don't
     depend on their number. sleep: let vases that lie still sleep, which changes what they do by less than 1e-5 m/s.
-    camera, show_lidar, show_cost, size (width, height): what `render` draws. The options of `reset`, those of
-    `NavigationEnv.reset`, are for all worlds alike.
+    crowding: so many times as many hazards, rounded up, in tasks that draw their places. camera, show_lidar, show_cost,
+    size (width, height): what `render` draws. The options of `reset`, those of `NavigationEnv.reset`, are for all
+    worlds alike.
     """
 
     def __init__(
@@ -63,13 +70,14 @@ class NavigationVectorEnv(NativeVectorEnv[NavigationWorlds]):
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
         sleep: bool = True,
+        crowding: float = 1.0,
         camera: CameraName = "track",
         show_lidar: bool = False,
         show_cost: bool = False,
         size: tuple[int, int] = DEFAULT_SIZE,
     ) -> None:
         rules, robot = find_task(task)
-        self.worlds = NavigationWorlds(rules, robot, num_envs, threads=threads, sleep=sleep)
+        self.worlds = NavigationWorlds(crowded(rules, crowding), robot, num_envs, threads=threads, sleep=sleep)
         observation_space, action_space = _spaces(self.worlds)
         super().__init__(
             task=task,
@@ -81,6 +89,7 @@ class NavigationVectorEnv(NativeVectorEnv[NavigationWorlds]):
             has_constraint=True,
             effective_action_space=_effective_actions(self.worlds),
             proximity=_proximity(self.worlds),
+            velocity=_velocity(self.worlds),
             render_mode=render_mode,
             render_fps=round(1.0 / self.worlds.dt),
         )
@@ -139,16 +148,17 @@ class NavigationEnv(NativeEnv[NavigationWorlds]):
         render_mode: str | None = None,
         *,
         sleep: bool = True,
+        crowding: float = 1.0,
         camera: CameraName = "track",
         show_lidar: bool = False,
         show_cost: bool = False,
         size: tuple[int, int] = DEFAULT_SIZE,
     ) -> None:
         rules, robot = find_task(task)
-        worlds = NavigationWorlds(rules, robot, 1, sleep=sleep)
+        worlds = NavigationWorlds(crowded(rules, crowding), robot, 1, sleep=sleep)
         super().__init__(worlds, _spaces(worlds), render_mode, "rgb_array", "human")
         self.effective_action_space = _effective_actions(worlds)
-        self.proximity = _proximity(worlds)
+        self.proximity, self.velocity = _proximity(worlds), _velocity(worlds)
         self._looks: dict[str, Any] = {"camera": camera, "show_lidar": show_lidar, "show_cost": show_cost, "size": size}
         self._pictures: Pictures | None = None
         self._window: Any = None

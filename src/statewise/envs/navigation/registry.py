@@ -25,3 +25,9 @@ def find_task(env_id: str) -> tuple[NavigationTask, Robot]:
     if env_id not in NAVIGATION_TASKS:
         raise ValueError(f"env is {env_id!r}; the navigation tasks are {', '.join(NAVIGATION_TASKS)}")
     return NAVIGATION_TASKS[env_id]
+
+
+def has_crowd(env_id: str) -> bool:
+    """Whether an id, a module in front of it or not, is of a navigation task whose layouts can be made denser."""
+    known = NAVIGATION_TASKS.get(env_id.rpartition(":")[2])
+    return known is not None and any(each.kind.name in known[0].crowd for each in known[0].objects)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
@@ -62,7 +64,7 @@ class NavigationTask(ABC):
     description: one line. objects: what stands in it, in the order in which it is placed, all kinds different.
     lidars: the kinds that are seen, in the order of the observation. extents: half the side of the square that things
     are placed in, m. robot_extents: the same for the robot, if it differs. robot_keepout: m. lidar_reach: m.
-    max_episode_steps: when an episode is truncated.
+    max_episode_steps: when an episode is truncated. crowd: the kinds that a denser layout has more of.
     """
 
     description: ClassVar[str] = ""
@@ -73,6 +75,7 @@ class NavigationTask(ABC):
     robot_keepout: float = 0.4
     lidar_reach: float = 3.0
     max_episode_steps: int = 1000
+    crowd: tuple[str, ...] = ()
 
     def memory(self, num_envs: int) -> dict[str, NDArray]:
         """What to keep of every world, before the first reset; arrays with a leading axis N."""
@@ -91,3 +94,22 @@ class NavigationTask(ABC):
 
     def renew(self, view: View, world: int, stream: np.random.RandomState) -> None:  # noqa: B027  # may be left out
         """The goal was met in this world; set the next one. LayoutError if there is no room: the episode ends."""
+
+
+def crowded(task: NavigationTask, crowding: float) -> NavigationTask:
+    """The task with `crowding` times as many objects of the kinds that it declares as its `crowd`, rounded up.
+
+    ValueError for a crowding that isn't a number above 0, or other than 1 where the task has no such kinds.
+    """
+    if not (math.isfinite(crowding) and crowding > 0.0):
+        raise ValueError(f"crowding: {crowding!r} is not allowed; it must be a number above 0")
+    if crowding == 1.0:
+        return task
+    if not any(each.kind.name in task.crowd for each in task.objects):
+        raise ValueError(f"crowding: {crowding:g} is not allowed; this task has nothing that there could be more of")
+    denser = copy.copy(task)
+    denser.objects = tuple(
+        replace(each, count=math.ceil(crowding * each.count - 1e-9)) if each.kind.name in task.crowd else each
+        for each in task.objects
+    )
+    return denser

@@ -83,6 +83,7 @@ class GoalTask(NavigationTask):
     """
 
     description = "go to one goal after the other, around hazards and vases"
+    crowd = ("hazard",)
 
     def __init__(self, level: int) -> None:
         self.level = level
@@ -173,6 +174,7 @@ class ButtonTask(NavigationTask):
     """
 
     description = "press one button after the other, around hazards and moving gremlins"
+    crowd = ("hazard",)
 
     def __init__(self, level: int) -> None:
         self.level = level
