@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ import polars as pl
 import pytest
 from support.browser import opened
 
+from statewise.experiments.commands import train_command
 from statewise.experiments.curves import Curves, curves_of
 from statewise.experiments.evaluation import Evaluation, evaluate
-from statewise.experiments.report_page import build_page, train_command
+from statewise.experiments.report_page import build_page
+from statewise.identity import Identity
 from statewise.report.page import json_script, page_html, write_page
 from statewise.report.page.tables import Cell, estimate, number, table
 from statewise.spec import RunSpec, make_config
@@ -126,16 +129,14 @@ def test_a_page_that_is_watched_loads_itself_again(evaluation: Evaluation, tmp_p
     assert 'http-equiv="refresh"' not in page_html(build_page(evaluation))
 
 
-def test_command_of_a_run_trains_the_same_configuration(tmp_path: Path) -> None:
+def test_command_of_a_run_trains_the_same_configuration() -> None:
     config = make_config("sac-alam", seed=3, total_steps=5000, zeta=None, hidden=(32, 16), binary_cost=False)
-    (tmp_path / "config.json").write_text(RunSpec("SafetyPointGoal1-v0", config).to_json(), "utf-8")
-    command = train_command({"run": str(tmp_path), "source": "statewise"})
-    assert command is not None
+    made = Identity(kwargs={"g": 0.1}, max_episode_steps=50, constraint="here:h")
     from statewise.cli.arguments import parse_train
 
-    parsed = parse_train(command.split()[2:])
+    parsed = parse_train(shlex.split(train_command(RunSpec("SafetyPointGoal1-v0", config, made)))[2:])
     assert (parsed.config, parsed.task) == (config, "SafetyPointGoal1-v0")
-    assert train_command({"run": "elsewhere", "source": "omnisafe"}) is None
+    assert (parsed.env_kwargs, parsed.max_episode_steps, parsed.constraint) == ('{"g": 0.1}', 50, "here:h")
 
 
 def test_cells() -> None:

@@ -38,6 +38,8 @@ class Grid:
     """Environment steps of every run, in place of the spec's; overrides of single methods hold."""
     root: Path | None = None
     """Folder of the grid and of its runs; by default runs/ and the name of the spec."""
+    results: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """Record what comes of each run in a small file here; runs that are recorded count as done, wherever they ran."""
     jobs: int = 0
     """Runs side by side; 0 starts as many as there are cores for."""
     cores: int = 1
@@ -72,7 +74,9 @@ def _dry_run(args: Grid, spec: GridSpec, root: Path) -> int:
     from statewise.experiments.grid.estimate import lines
     from statewise.experiments.grid.run import estimate_grid
 
-    entries, found = estimate_grid(spec, root, jobs=args.jobs, cores=args.cores, keep_replays=args.keep_replays)
+    entries, found = estimate_grid(
+        spec, root, jobs=args.jobs, cores=args.cores, keep_replays=args.keep_replays, results=args.results
+    )
     print("\n".join(lines(entries, found, args.jobs or usual_jobs(args.cores))))
     return OK
 
@@ -90,6 +94,7 @@ def _work(args: Grid, spec: GridSpec, root: Path) -> int:
             jobs=args.jobs,
             cores=args.cores,
             rules=Rules(args.tries, args.hang_seconds, args.keep_replays),
+            results=args.results,
             executor=_executor(args),
         )
     except Interrupted as error:
