@@ -13,9 +13,10 @@ import numpy as np
 import polars as pl
 import pytest
 from support.browser import opened
+from support.many_runs import write_run
 
 from statewise.experiments.commands import train_command
-from statewise.experiments.curves import Curves, curves_of
+from statewise.experiments.curves import Curves, curves_of, read_runs
 from statewise.experiments.evaluation import Evaluation, evaluate
 from statewise.experiments.report_page import build_page
 from statewise.identity import Identity
@@ -137,6 +138,16 @@ def test_command_of_a_run_trains_the_same_configuration() -> None:
     parsed = parse_train(shlex.split(train_command(RunSpec("SafetyPointGoal1-v0", config, made)))[2:])
     assert (parsed.config, parsed.task) == (config, "SafetyPointGoal1-v0")
     assert (parsed.env_kwargs, parsed.max_episode_steps, parsed.constraint) == ('{"g": 0.1}', 50, "here:h")
+
+
+def test_a_run_that_has_just_begun_is_named_and_has_an_empty_detail(tmp_path: Path) -> None:
+    write_run(tmp_path, "sac", 0, [1.0, 2.0], [0.0, 0.0])
+    write_run(tmp_path, "sac", 1, [], [], total_steps=200)
+    page = build_page(evaluate(read_runs([tmp_path])))
+    assert page.details[1]["evaluations"]["step"] == []
+    assert "seed 1 has logged nothing of 200" in page.sections[0].content
+    begun = build_page(evaluate(read_runs([tmp_path / "SafetyPointGoal1-v0" / "sac" / "seed-1-1"])))
+    assert "No run came to its end yet" in begun.sections[2].content
 
 
 def test_cells() -> None:

@@ -217,7 +217,7 @@ def _details(evaluation: Evaluation, runs: list[dict[str, Any]]) -> dict[int, di
     rows = evaluation.curves.rows.partition_by("run", as_dict=True)
     details = {}
     for run in runs:
-        logged = rows[(run["run"],)]
+        logged = rows.get((run["run"],), evaluation.curves.rows.clear())  # one that has just begun
         phases = (("evaluations", "eval", EVALUATED), ("training", "train", TRAINED))
         details[run["number"]] = {
             "html": _detail(run),

@@ -164,6 +164,7 @@ class Scheduler:
         entry.watch.refresh()
         if entry.watch.is_finished(entry.run.total_steps):
             self._finish(entry)
+            self._record()
             return
         try:
             entry.run.prepare()
@@ -193,6 +194,7 @@ class Scheduler:
         work.entry.watch.refresh()
         if work.entry.watch.is_finished(work.entry.run.total_steps):
             self._finish(work.entry)
+            self._record()
         elif status == FAULT_STATUS:
             self._give_up(work.entry, cause)
             self._record_failure(work.entry)
@@ -209,7 +211,6 @@ class Scheduler:
         entry.state, entry.reason = "finished", ""
         if entry.starts:
             self.display.say(f"{entry.run.name}: finished")
-        self._record()
 
     def _conclude(self, entry: Entry) -> None:
         if not self.folder.was_finished(entry.run):
