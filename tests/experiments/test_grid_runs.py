@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
+import numpy as np
 import polars as pl
 import pytest
 from support.browser import opened
@@ -107,21 +108,28 @@ def calm(importable: None, tmp_path_factory: pytest.TempPathFactory) -> Calm:
 
 
 @pytest.mark.slow
-def test_a_finished_grid_becomes_a_page(calm: Calm, tmp_path: Path) -> None:
-    """From the runs of a grid to what a browser shows of them, the numbers those of their last evaluations."""
-    page = tmp_path / "report.html"
-    assert main(["report", str(calm.root), "-o", str(page), "--watch", "3600"]) == 0
+def test_the_smoke_grid_becomes_a_page(tmp_path: Path) -> None:
+    """From one command to what a browser shows, the numbers those of the last evaluations; the cheapest of its runs."""
+    root, page, task = tmp_path / "smoke", tmp_path / "report.html", "SafetySwimmerVelocity-v1"
+    few = ["--methods", "p3o", "--tasks", task, "--total-steps", "2048", "--jobs", "1"]
+    assert main(["grid", "smoke", *few, "--root", str(root)]) == 0
+    assert main(["report", str(root), "-o", str(page), "--watch", "3600"]) == 0
     text = page.read_text("utf-8")
-    assert f"{len(KINDS)} of {len(KINDS)} runs count" in text
-    for kind in KINDS:
-        (run,) = (calm.root / run["path"] for run in read_runs(calm.root) if run["task"] == TASKS[kind])
-        evaluations = metrics.read(run / "metrics.csv").filter(pl.col("phase") == "eval")
-        final = evaluations["cost"].to_numpy()[-len(evaluations) // 10 :].mean()
-        assert f'data-value="{float(final)!r}"' in text[text.index(f'data-table="task:{TASKS[kind]}"') :]
-    assert "statewise train sac" in text
-    seen = opened(page, "", tmp_path, anchor="#open-0")
-    assert seen.count('data-drawn="yes"') == 2 + len(KINDS)
-    assert 'class="main-svg"' in seen[seen.index('id="detail"') :]
+    assert "2 of 2 runs count" in text
+    runs = [root / run["path"] for run in read_runs(root)]
+    evaluations = [metrics.read(run / "metrics.csv").filter(pl.col("phase") == "eval") for run in runs]
+    assert [rows["step"].to_list() for rows in evaluations] == [[1024, 2048]] * 2
+    table = text[text.index(f'data-table="task:{task}"') :]
+    for name in ("return", "cost"):
+        final = float(np.mean([rows[name][-1] for rows in evaluations]))
+        assert f'data-value="{final!r}"' in table[: table.index("</table>")], name
+    assert f"statewise train p3o {task}" in text
+    seen = opened(page, "", tmp_path, anchor="#open-1")
+    assert seen.count('data-drawn="yes"') == 3, "two of all tasks, one of this one"
+    assert seen[seen.index('id="detail"') :].count('class="main-svg"') >= 2 * 2, "at least return and cost"
+    for name in ("return", "cost"):
+        shown = f'<th scope="row">{name}</th><td data-value="{float(evaluations[1][name][-1])!r}">'
+        assert shown in seen[seen.index('id="detail"') :]
 
 
 @pytest.mark.slow

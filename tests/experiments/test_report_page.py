@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 import re
 import shlex
@@ -15,6 +17,7 @@ import pytest
 from support.browser import opened
 from support.many_runs import write_run
 
+from statewise.cli.arguments import Evaluate, parse, parse_train
 from statewise.experiments.commands import train_command
 from statewise.experiments.curves import Curves, curves_of, read_runs
 from statewise.experiments.evaluation import Evaluation, evaluate
@@ -133,8 +136,6 @@ def test_a_page_that_is_watched_loads_itself_again(evaluation: Evaluation, tmp_p
 def test_command_of_a_run_trains_the_same_configuration() -> None:
     config = make_config("sac-alam", seed=3, total_steps=5000, zeta=None, hidden=(32, 16), binary_cost=False)
     made = Identity(kwargs={"g": 0.1}, max_episode_steps=50, constraint="here:h")
-    from statewise.cli.arguments import parse_train
-
     parsed = parse_train(shlex.split(train_command(RunSpec("SafetyPointGoal1-v0", config, made)))[2:])
     assert (parsed.config, parsed.task) == (config, "SafetyPointGoal1-v0")
     assert (parsed.env_kwargs, parsed.max_episode_steps, parsed.constraint) == ('{"g": 0.1}', 50, "here:h")
@@ -148,6 +149,36 @@ def test_a_run_that_has_just_begun_is_named_and_has_an_empty_detail(tmp_path: Pa
     assert "seed 1 has logged nothing of 200" in page.sections[0].content
     begun = build_page(evaluate(read_runs([tmp_path / "SafetyPointGoal1-v0" / "sac" / "seed-1-1"])))
     assert "No run came to its end yet" in begun.sections[2].content
+
+
+MP4 = b"\0\0\0\x20ftypisom" + bytes(100)
+
+
+def test_a_film_in_a_runs_folder_is_in_its_detail_where_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films = {0: ("film.mp4", MP4), 1: ("b.gif", b"GIF89a" + bytes(9)), 2: ("film.mp4", MP4 + bytes(10**6))}
+    films |= {3: ("film.mp4", b"<html>" * 9), 5: ("film.mp4", MP4)}
+    for seed in range(6):
+        run = write_run(tmp_path / "runs <b>", "sac", seed, [1.0, 2.0], [0.0, 0.0])
+        if seed in films:
+            name, content = films[seed]
+            (run / name).write_bytes(content)
+    curves = read_runs([tmp_path / "runs <b>"])
+    monkeypatch.setattr("statewise.report.page.films.MOST_OF_A_PAGE", 150)
+    seen = [detail["html"] for detail in build_page(evaluate(curves)).details.values()]
+    assert f'src="data:video/mp4;base64,{base64.b64encode(MP4).decode()}"' in seen[0]
+    assert 'aria-label="Film of sac on SafetyPointGoal1-v0, seed 0"' in seen[0]
+    assert '<img class="film" src="data:image/gif;base64,R0lGODlh' in seen[1]
+    assert "takes 1.0 MB, and a page takes in 1 MB of a run" in seen[2]
+    assert "film.mp4 is no film" in seen[3]
+    assert "It has no film." in seen[4]
+    assert "this page carries as many as it can" in seen[5]
+    advice = html.unescape(re.findall(r"<pre>(.*?)</pre>", seen[4])[-1])
+    parsed = parse(Evaluate, shlex.split(advice)[2:], "evaluate")
+    assert parsed.run == Path(curves.runs["run"][4])
+    assert parsed.video == parsed.run / "film.mp4"
+    assert not any("<b>" in text for text in seen)
 
 
 def test_cells() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from statewise.config.run import Count, Positive, Whole, check
 from statewise.experiments.grid.executor import Executor, LocalProcesses, usual_jobs
 from statewise.experiments.grid.scheduler import DEFAULT_RULES, Rules
 from statewise.experiments.grid.spec import GridSpec, find_spec
+from statewise.methods import find_method
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +126,9 @@ def spec_of(args: Grid) -> GridSpec:
         spec = find_spec(args.spec)
         if args.methods:
             kept = {name: fields for name, fields in spec.overrides.items() if name in args.methods}
-            changes |= {"labels": {}, "overrides": kept}
+            known = {field.name for name in args.methods for field in dataclasses.fields(find_method(name).config)}
+            fields = {name: value for name, value in spec.fields.items() if name in known}
+            changes |= {"labels": {}, "overrides": kept, "fields": fields}
         spec = spec.replace(**changes)
     elif args.methods and args.tasks:
         spec = GridSpec(**changes)

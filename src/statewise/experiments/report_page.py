@@ -7,6 +7,7 @@ import math
 import platform
 from collections import Counter
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -16,6 +17,7 @@ from statewise.experiments.evaluation import Evaluation
 from statewise.experiments.measures import MEASURES
 from statewise.report.figures import short
 from statewise.report.page import Page, Section, chart
+from statewise.report.page.films import Films
 from statewise.report.page.tables import Cell, estimate, number, table
 from statewise.report.styles import styles_of
 
@@ -215,12 +217,12 @@ def _data(evaluation: Evaluation, runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _details(evaluation: Evaluation, runs: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
     rows = evaluation.curves.rows.partition_by("run", as_dict=True)
-    details = {}
+    details, films = {}, Films()
     for run in runs:
         logged = rows.get((run["run"],), evaluation.curves.rows.clear())  # one that has just begun
         phases = (("evaluations", "eval", EVALUATED), ("training", "train", TRAINED))
         details[run["number"]] = {
-            "html": _detail(run),
+            "html": _detail(run, films),
             **{
                 name: _columns(logged.filter(pl.col("phase") == phase), ("step", *columns))
                 for name, phase, columns in phases
@@ -229,14 +231,21 @@ def _details(evaluation: Evaluation, runs: list[dict[str, Any]]) -> dict[int, di
     return details
 
 
-def _detail(run: dict[str, Any]) -> str:
-    heading = f"<h3 tabindex='-1'>{html.escape(run['label'])} on {html.escape(run['task'])}, seed {run['seed']}</h3>"
-    command = run["command"]
+def _detail(run: dict[str, Any], films: Films) -> str:
+    who = f"{run['label']} on {run['task']}, seed {run['seed']}"
+    command, place = run["command"], Path(run["run"])
     said = f"<pre>{html.escape(command)}</pre>" if command else f"<p>Imported from {html.escape(run['run'])}.</p>"
     measured = [
         [name, estimate(run[name], None, None), meaning] for name, meaning in MEASURES.items() if run[name] is not None
     ]
-    return heading + said + table("Measures of this run", ["measure", "value", "meaning"], measured, name="run")
+    shown = table("Measures of this run", ["measure", "value", "meaning"], measured, name="run")
+    return f"<h3 tabindex='-1'>{html.escape(who)}</h3>{said}{_film(place, who, films) if command else ''}{shown}"
+
+
+def _film(place: Path, who: str, films: Films) -> str:
+    if place.is_dir():
+        return films.of(place, who)
+    return f"<p>It has no film: {html.escape(str(place))} records its results, and its policy is in its run folder.</p>"
 
 
 # --- shared ------------------------------------------------------------------------------------------------------
