@@ -134,7 +134,7 @@ class Scheduler:
         """See what anyone has brought to its end."""
         for entry in self.entries:
             entry.watch.refresh()
-            if not entry.is_over and entry.has_reached_its_end and entry.watch.is_free():
+            if entry.recorded or (entry.has_reached_its_end and not entry.is_over and entry.watch.is_free()):
                 self._finish(entry)
         self._record()
 
@@ -213,7 +213,7 @@ class Scheduler:
             self.display.say(f"{entry.run.name}: finished")
 
     def _conclude(self, entry: Entry) -> None:
-        if not self.folder.was_finished(entry.run):
+        if entry.starts or not self.folder.was_finished(entry.run):
             entry.watch.conclude(self.rules.keep_replays)
         if self.results is not None:
             self.results.keep(entry.run)
