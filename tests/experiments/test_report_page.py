@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import json
 import re
@@ -25,6 +26,7 @@ from statewise.experiments.report_page import build_page
 from statewise.identity import Identity
 from statewise.report.page import json_script, page_html, write_page
 from statewise.report.page.tables import Cell, estimate, number, table
+from statewise.report.plotly import SHA256, plotly_js
 from statewise.spec import RunSpec, make_config
 
 HOSTILE = "</script><script>alert(1)</script>"
@@ -125,6 +127,12 @@ def test_page_holds_all_it_needs_and_no_text_of_a_run_ends_a_script(evaluation: 
     curve = evaluation.curves.evaluations.filter(pl.col("run") == evaluation.runs["run"][0])
     np.testing.assert_allclose(first["evaluations"]["cost"], curve["cost"], rtol=1e-4)
     assert first["training"]["step"] == list(range(100, 2001, 100))
+
+
+def test_the_library_of_the_charts_is_the_file_that_was_published() -> None:
+    assert hashlib.sha256(plotly_js().encode()).hexdigest() == SHA256
+    assert plotly_js() in page_html(build_page(evaluate(some_curves(seeds=1, tasks=1))))
+    assert "</script" not in plotly_js().lower()
 
 
 def test_a_page_that_is_watched_loads_itself_again(evaluation: Evaluation, tmp_path: Path) -> None:
