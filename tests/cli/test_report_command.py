@@ -61,8 +61,8 @@ def test_a_grid_is_over_when_nothing_waits(curves: Path, tmp_path: Path) -> None
         (["--watch", "0"], "watch: 0 is not allowed; it must be a finite number >= 1"),
         (
             ["nowhere"],
-            "nowhere is not a run folder and holds none: it needs a config.json beside a metrics.csv, or the files that a"
-            " grid writes into its --results",
+            "nowhere is not a run folder and holds none: it needs a config.json beside a metrics.csv, or the files that"
+            " a grid writes into its --results",
         ),
     ],
 )
