@@ -76,20 +76,25 @@ class RunSpec:
         A method from outside the package is found where its module is imported already.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            keys = {"statewise", "method", "task", "environment", "config"}
-            if not isinstance(content, dict) or content.keys() not in (keys, keys - {"environment"} | {"constraint"}):
-                raise ValueError(f"its keys must be {', '.join(sorted(keys))}")
-            if not isinstance(content["task"], str) or not isinstance(content["config"], dict):
-                raise ValueError("task must be a name and config a table of fields")
-            if not content["task"].isprintable():
-                raise ValueError(f"task: {content['task']!r} is not allowed; it must be a name that can be printed")
-            if not isinstance(content.get("constraint"), str | None):
-                raise ValueError("constraint must be module:function or null")
-            config = method_in_file(content["method"]).config.from_dict(content["config"])
-            return cls(content["task"], config, _environment(content))
+            return cls.from_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise RunError(f"{path}: can't be used: {error}") from error
+
+    @classmethod
+    def from_json(cls, text: str) -> RunSpec:
+        """The inverse of `to_json`; ValueError, TypeError or RecursionError for any other text."""
+        content = json.loads(text)
+        keys = {"statewise", "method", "task", "environment", "config"}
+        if not isinstance(content, dict) or content.keys() not in (keys, keys - {"environment"} | {"constraint"}):
+            raise ValueError(f"its keys must be {', '.join(sorted(keys))}")
+        if not isinstance(content["task"], str) or not isinstance(content["config"], dict):
+            raise ValueError("task must be a name and config a table of fields")
+        if not content["task"].isprintable():
+            raise ValueError(f"task: {content['task']!r} is not allowed; it must be a name that can be printed")
+        if not isinstance(content.get("constraint"), str | None):
+            raise ValueError("constraint must be module:function or null")
+        config = method_in_file(content["method"]).config.from_dict(content["config"])
+        return cls(content["task"], config, _environment(content))
 
     def require_same(self, path: Path, found: RunSpec, checkpoint: Path) -> None:
         """RunError where this, read from config.json at `path`, isn't what a checkpoint was written with."""

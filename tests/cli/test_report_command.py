@@ -59,7 +59,11 @@ def test_a_grid_is_over_when_nothing_waits(curves: Path, tmp_path: Path) -> None
     [
         ([], "runs: name at least one run folder, or a folder of them, as in statewise report runs"),
         (["--watch", "0"], "watch: 0 is not allowed; it must be a finite number >= 1"),
-        (["nowhere"], "nowhere is not a run folder and holds none: it needs a config.json beside a metrics.csv"),
+        (
+            ["nowhere"],
+            "nowhere is not a run folder and holds none: it needs a config.json beside a metrics.csv, or the files that"
+            " a grid writes into its --results",
+        ),
     ],
 )
 def test_bad_input(

@@ -66,12 +66,19 @@ def edited(run: Path, field: str) -> Path:
 def ask(command: str, run: Path, *more: str) -> int:
     """A command on a run, its picture apart from the run's own."""
     extra = {"evaluate": ("--episodes", "1"), "plot": ("--output", str(run.parent / "out.png"))}
+    extra |= {
+        "statistics": ("-o", str(run.parent / "out"), "--no-figures"),
+        "report": ("-o", str(run.parent / "out.html")),
+    }
     return main([command, str(run), *extra.get(command, ()), *more])
 
 
 @pytest.mark.parametrize(
     ("command", "field"),
-    [("plot", "method"), *((command, field) for command in ("evaluate", "resume") for field in NAMES)],
+    [
+        *((command, "method") for command in ("plot", "statistics", "report")),
+        *((command, field) for command in ("evaluate", "resume") for field in NAMES),
+    ],
 )
 def test_a_command_imports_no_module_for_a_file(
     command: str, field: str, copied: Path, evil: Path, capsys: pytest.CaptureFixture[str]
@@ -92,7 +99,10 @@ def test_a_picture_needs_no_module_of_the_task(copied: Path, evil: Path) -> None
     assert not evil.exists()
 
 
-@pytest.mark.parametrize(("command", "field"), [("plot", "method"), ("evaluate", "task")])
+@pytest.mark.parametrize(
+    ("command", "field"),
+    [("plot", "method"), ("statistics", "method"), ("report", "method"), ("evaluate", "task")],
+)
 def test_a_module_that_the_caller_names_is_imported(command: str, field: str, copied: Path, evil: Path) -> None:
     assert ask(command, edited(copied, field), "--allow-module", "evil") == 0
     assert evil.exists()

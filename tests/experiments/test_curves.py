@@ -16,7 +16,7 @@ from statewise.experiments.imports import read_csv, read_omnisafe
 
 def test_runs_are_found_below_a_folder_once(tmp_path: Path) -> None:
     folders = [write_run(tmp_path, "sac", seed, [1.0], [0.0]) for seed in (0, 1)]
-    assert find_runs([tmp_path, folders[1]]) == [folder.resolve() for folder in folders]
+    assert find_runs([tmp_path, folders[1]]) == ([folder.resolve() for folder in folders], [])
     (tmp_path / "empty").mkdir()
     with pytest.raises(RunError, match="empty is not a run folder and holds none"):
         find_runs([tmp_path, tmp_path / "empty"])

@@ -47,8 +47,16 @@ def entries(tmp_path: Path) -> list[Entry]:
 
 
 def test_labels_are_measured_on_the_first_task_and_tasks_with_the_first_label(entries: list[Entry]) -> None:
-    probed = probed_runs([entry.run for entry in entries])
-    assert [run.name for run in probed] == ["sac A seed 0", "ppo A seed 0", "sac B seed 0"]
+    runs = [entry.run for entry in entries]
+    by_name = {run.name: run for run in runs}
+
+    def probed(*missing: str) -> list[str]:
+        return [run.name for run in probed_runs(runs, [by_name[name] for name in missing])]
+
+    assert probed(*by_name) == ["sac A seed 0", "ppo A seed 0", "sac B seed 0"]
+    assert probed("ppo A seed 1") == ["sac A seed 0", "ppo A seed 0"]
+    assert probed("sac B seed 1") == ["sac A seed 0", "sac B seed 0"]
+    assert probed() == []
 
 
 def test_a_label_on_another_task_scales_with_the_first_label(entries: list[Entry]) -> None:

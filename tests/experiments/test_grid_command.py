@@ -32,6 +32,13 @@ def test_flags_replace_what_a_spec_says() -> None:
     assert changed.fields == {**BUILT_IN["smoke"].fields, "total_steps": 99}
 
 
+def test_methods_of_the_command_line_take_the_fields_they_have() -> None:
+    assert "epoch_steps" in BUILT_IN["smoke"].fields
+    assert "epoch_steps" not in spec("smoke --methods sac-lag").fields
+    assert "batch_size" not in spec("smoke --methods p3o").fields
+    assert spec("smoke --methods sac-lag p3o").fields == BUILT_IN["smoke"].fields
+
+
 def test_flags_are_enough() -> None:
     assert spec("--methods sac --tasks A B") == GridSpec(methods=("sac",), tasks=("A", "B"))
 

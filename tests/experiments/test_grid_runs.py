@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
+import numpy as np
 import polars as pl
 import pytest
 from support.browser import opened
@@ -22,6 +24,7 @@ from support.small_runs import TINY
 from statewise.cli import main
 from statewise.experiments.grid.state import read_runs
 from statewise.experiments.grid.watch import RunWatch
+from statewise.experiments.records import find_records
 from statewise.storage import metrics
 
 TESTS = Path(__file__).parents[1]
@@ -74,9 +77,11 @@ def assert_same_runs(root: Path, other: Path, kinds: tuple[str, ...]) -> None:
 
 
 class Calm(NamedTuple):
-    """A grid that was never disturbed: its folder, and the seconds that it took."""
+    """A grid that was never disturbed: its spec, its folder, the records of its runs, and the seconds that it took."""
 
+    spec: Path
     root: Path
+    results: Path
     seconds: float
 
 
@@ -95,28 +100,71 @@ def importable() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def calm(importable: None, tmp_path_factory: pytest.TempPathFactory) -> Calm:
     folder = tmp_path_factory.mktemp("calm")
+    spec, results = write_spec(folder / "calm.toml", KINDS), folder / "results"
     began = time.monotonic()
-    status, said = finish(write_spec(folder / "calm.toml", KINDS), folder / "calm")
+    status, said = finish(spec, folder / "calm", "--results", str(results))
     assert status == 0, said
-    return Calm(folder / "calm", time.monotonic() - began)
+    return Calm(spec, folder / "calm", results, time.monotonic() - began)
 
 
 @pytest.mark.slow
-def test_a_finished_grid_becomes_a_page(calm: Calm, tmp_path: Path) -> None:
-    """From the runs of a grid to what a browser shows of them, the numbers those of their last evaluations."""
-    page = tmp_path / "report.html"
-    assert main(["report", str(calm.root), "-o", str(page), "--watch", "3600"]) == 0
+def test_the_smoke_grid_becomes_a_page(tmp_path: Path) -> None:
+    """From one command to what a browser shows, the numbers those of the last evaluations; the cheapest of its runs."""
+    root, page, task = tmp_path / "smoke", tmp_path / "report.html", "SafetySwimmerVelocity-v1"
+    few = ["--methods", "p3o", "--tasks", task, "--total-steps", "2048", "--jobs", "1"]
+    assert main(["grid", "smoke", *few, "--root", str(root)]) == 0
+    assert main(["report", str(root), "-o", str(page), "--watch", "3600"]) == 0
     text = page.read_text("utf-8")
-    assert f"{len(KINDS)} of {len(KINDS)} runs count" in text
-    for kind in KINDS:
-        (run,) = (calm.root / run["path"] for run in read_runs(calm.root) if run["task"] == TASKS[kind])
-        evaluations = metrics.read(run / "metrics.csv").filter(pl.col("phase") == "eval")
-        final = evaluations["cost"].to_numpy()[-len(evaluations) // 10 :].mean()
-        assert f'data-value="{float(final)!r}"' in text[text.index(f'data-table="task:{TASKS[kind]}"') :]
-    assert "statewise train sac" in text
-    seen = opened(page, "", tmp_path, anchor="#open-0")
-    assert seen.count('data-drawn="yes"') == 2 + len(KINDS)
-    assert 'class="main-svg"' in seen[seen.index('id="detail"') :]
+    assert "2 of 2 runs count" in text
+    runs = [root / run["path"] for run in read_runs(root)]
+    evaluations = [metrics.read(run / "metrics.csv").filter(pl.col("phase") == "eval") for run in runs]
+    assert [rows["step"].to_list() for rows in evaluations] == [[1024, 2048]] * 2
+    table = text[text.index(f'data-table="task:{task}"') :]
+    for name in ("return", "cost"):
+        final = float(np.mean([rows[name][-1] for rows in evaluations]))
+        assert f'data-value="{final!r}"' in table[: table.index("</table>")], name
+    assert f"statewise train p3o {task}" in text
+    seen = opened(page, "", tmp_path, anchor="#open-1")
+    assert seen.count('data-drawn="yes"') == 3, "two of all tasks, one of this one"
+    assert seen[seen.index('id="detail"') :].count('class="main-svg"') >= 2 * 2, "at least return and cost"
+    for name in ("return", "cost"):
+        shown = f'<th scope="row">{name}</th><td data-value="{float(evaluations[1][name][-1])!r}">'
+        assert shown in seen[seen.index('id="detail"') :]
+
+
+@pytest.mark.slow
+def test_recorded_results_stand_for_runs_whose_folders_are_gone(
+    calm: Calm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a machine that never had the runs nothing is run, the numbers are the same, and a further seed is done."""
+    results, root = tmp_path / "results", tmp_path / "elsewhere"
+    shutil.copytree(calm.results, results)
+    again = ["grid", str(calm.spec), "--root", str(root), "--results", str(results)]
+    assert main(again) == 0
+    said = capsys.readouterr()
+    assert f"4 of 4 runs are finished already, 4 of them recorded in {results}" in said.err
+    assert "4 of 4 runs are finished\n" in said.out
+    assert [(run["state"], run["step"], run["starts"]) for run in read_runs(root)] == [("finished", 160, 0)] * 4
+    assert not list(root.rglob("config.json"))
+    tables = []
+    for runs in (calm.root, results):
+        assert main(["statistics", str(runs), "-o", str(tmp_path / runs.name), "--no-figures"]) == 0
+        tables.append(capsys.readouterr().out.replace(str(tmp_path / runs.name), ""))
+    assert tables[0] == tables[1]
+    assert f"\n{TASKS['full']}\n" in tables[1]
+    page = tmp_path / "report.html"
+    assert main(["report", str(results), "-o", str(page)]) == 0
+    assert "<li>4 runs: " in page.read_text("utf-8"), "what computed them"
+
+    assert main([*again, "--tasks", TASKS["killed"], "--seeds", "0", "1"]) == 0
+    assert "1 of 2 runs are finished already, 1 of them recorded" in capsys.readouterr().err
+    (run,) = (path.parent for path in root.rglob("config.json"))
+    assert run.name.startswith("seed-1-")
+    assert len(find_records(results)) == 5
+    assert main([*again, "--total-steps", "200"]) == 2
+    refused = capsys.readouterr().err
+    assert refused.count("\n") == 1
+    assert "total_steps (160, not 200)" in refused
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from statewise.experiments.grid.plan import GridRun, check_tasks, plan
-from statewise.experiments.grid.spec import BUILT_IN, GridSpec, find_spec
+from statewise.experiments.grid.spec import BUILT_IN, PAPER_TASKS, GridSpec, find_spec
+from statewise.methods import METHODS
 from statewise.spec import make_config
 
 SPEC = """
@@ -44,6 +45,30 @@ def test_all_runs_of_the_first_seed_come_first(runs: list[GridRun]) -> None:
     assert [run.name for run in runs] == [
         f"{label} {task} seed {seed}" for seed in (3, 1) for task in tasks for label in labels
     ]
+
+
+def test_all_runs_of_the_first_task_may_come_first(runs: list[GridRun], tmp_path: Path) -> None:
+    tasks, labels = ("SafetyPointGoal1-v0", "SafetySwimmerVelocity-v1"), ("sac-alam", "ppo", "nothing embedded")
+    ordered = plan(find_spec(str(tmp_path / "mine.toml")).replace(order="task"), ROOT, cores=2)
+    assert [run.name for run in ordered] == [
+        f"{label} {task} seed {seed}" for task in tasks for seed in (3, 1) for label in labels
+    ]
+    assert {run.path for run in ordered} == {run.path for run in runs}
+
+
+def test_the_papers_evaluation_is_every_method_on_its_tasks_with_as_many_evaluations() -> None:
+    spec = find_spec(str(Path(__file__).parents[2] / "benchmarks" / "evaluation.toml"))
+    assert spec.tasks == PAPER_TASKS
+    assert set(spec.methods) == {name for name, method in METHODS.items() if isinstance(method.builder, str)}
+    planned = plan(spec, ROOT)
+    assert len(planned) == 8 * 11 * 3
+    first = planned[: len(spec.methods)]
+    assert {(run.spec.task, run.spec.config.seed) for run in first} == {("SafetyPointGoal1-v0", 0)}
+    assert planned[11].name == "sac-alam SafetyPointGoal1-v0 seed 1"
+    budgets = {run.label: run.total_steps for run in first}
+    assert budgets.pop("ppo") == budgets.pop("p3o") == budgets.pop("crpo") == 1_000_000
+    assert set(budgets.values()) == {400_000}
+    assert {run.total_steps / run.spec.config.eval_interval for run in planned} == {20.0}
 
 
 def test_later_tables_win_and_methods_take_the_fields_they_have(runs: list[GridRun]) -> None:
@@ -88,6 +113,7 @@ def good(**changes: Any) -> dict[str, Any]:
         (good(seeds=[0, 0]), ["seeds", "0 is there twice"]),
         (good(seeds=[-1]), ["seed", "-1", ">= 0"]),
         (good(preset="slow"), ["preset", "'slow'", "standard"]),
+        (good(order="method"), ["order", "'method'", "seed, task"]),
         (good(fields={"gama": 1}), ["fields", "'gama'", "'gamma'"]),
         (good(fields={"gamma": 2}), ["sac", "gamma", "<= 1"]),
         (good(fields={"seed": 2}), ["seed", "`seeds`"]),

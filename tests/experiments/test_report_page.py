@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
 import json
 import re
+import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,12 +16,17 @@ import numpy as np
 import polars as pl
 import pytest
 from support.browser import opened
+from support.many_runs import write_run
 
-from statewise.experiments.curves import Curves, curves_of
+from statewise.cli.arguments import Evaluate, parse, parse_train
+from statewise.experiments.commands import train_command
+from statewise.experiments.curves import Curves, curves_of, read_runs
 from statewise.experiments.evaluation import Evaluation, evaluate
-from statewise.experiments.report_page import build_page, train_command
+from statewise.experiments.report_page import build_page
+from statewise.identity import Identity
 from statewise.report.page import json_script, page_html, write_page
 from statewise.report.page.tables import Cell, estimate, number, table
+from statewise.report.plotly import SHA256, plotly_js
 from statewise.spec import RunSpec, make_config
 
 HOSTILE = "</script><script>alert(1)</script>"
@@ -120,22 +129,64 @@ def test_page_holds_all_it_needs_and_no_text_of_a_run_ends_a_script(evaluation: 
     assert first["training"]["step"] == list(range(100, 2001, 100))
 
 
+def test_the_library_of_the_charts_is_the_file_that_was_published() -> None:
+    assert hashlib.sha256(plotly_js().encode()).hexdigest() == SHA256
+    assert plotly_js() in page_html(build_page(evaluate(some_curves(seeds=1, tasks=1))))
+    assert "</script" not in plotly_js().lower()
+
+
 def test_a_page_that_is_watched_loads_itself_again(evaluation: Evaluation, tmp_path: Path) -> None:
     write_page(build_page(evaluation, refresh=30), tmp_path / "report.html")
     assert '<meta http-equiv="refresh" content="30">' in (tmp_path / "report.html").read_text("utf-8")
     assert 'http-equiv="refresh"' not in page_html(build_page(evaluation))
 
 
-def test_command_of_a_run_trains_the_same_configuration(tmp_path: Path) -> None:
+def test_command_of_a_run_trains_the_same_configuration() -> None:
     config = make_config("sac-alam", seed=3, total_steps=5000, zeta=None, hidden=(32, 16), binary_cost=False)
-    (tmp_path / "config.json").write_text(RunSpec("SafetyPointGoal1-v0", config).to_json(), "utf-8")
-    command = train_command({"run": str(tmp_path), "source": "statewise"})
-    assert command is not None
-    from statewise.cli.arguments import parse_train
-
-    parsed = parse_train(command.split()[2:])
+    made = Identity(kwargs={"g": 0.1}, max_episode_steps=50, constraint="here:h")
+    parsed = parse_train(shlex.split(train_command(RunSpec("SafetyPointGoal1-v0", config, made)))[2:])
     assert (parsed.config, parsed.task) == (config, "SafetyPointGoal1-v0")
-    assert train_command({"run": "elsewhere", "source": "omnisafe"}) is None
+    assert (parsed.env_kwargs, parsed.max_episode_steps, parsed.constraint) == ('{"g": 0.1}', 50, "here:h")
+
+
+def test_a_run_that_has_just_begun_is_named_and_has_an_empty_detail(tmp_path: Path) -> None:
+    write_run(tmp_path, "sac", 0, [1.0, 2.0], [0.0, 0.0])
+    write_run(tmp_path, "sac", 1, [], [], total_steps=200)
+    page = build_page(evaluate(read_runs([tmp_path])))
+    assert page.details[1]["evaluations"]["step"] == []
+    assert "seed 1 has logged nothing of 200" in page.sections[0].content
+    begun = build_page(evaluate(read_runs([tmp_path / "SafetyPointGoal1-v0" / "sac" / "seed-1-1"])))
+    assert "No run came to its end yet" in begun.sections[2].content
+
+
+MP4 = b"\0\0\0\x20ftypisom" + bytes(100)
+
+
+def test_a_film_in_a_runs_folder_is_in_its_detail_where_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films = {0: ("film.mp4", MP4), 1: ("b.gif", b"GIF89a" + bytes(9)), 2: ("film.mp4", MP4 + bytes(10**6))}
+    films |= {3: ("film.mp4", b"<html>" * 9), 5: ("film.mp4", MP4)}
+    for seed in range(6):
+        run = write_run(tmp_path / "runs <b>", "sac", seed, [1.0, 2.0], [0.0, 0.0])
+        if seed in films:
+            name, content = films[seed]
+            (run / name).write_bytes(content)
+    curves = read_runs([tmp_path / "runs <b>"])
+    monkeypatch.setattr("statewise.report.page.films.MOST_OF_A_PAGE", 150)
+    seen = [detail["html"] for detail in build_page(evaluate(curves)).details.values()]
+    assert f'src="data:video/mp4;base64,{base64.b64encode(MP4).decode()}"' in seen[0]
+    assert 'aria-label="Film of sac on SafetyPointGoal1-v0, seed 0"' in seen[0]
+    assert '<img class="film" src="data:image/gif;base64,R0lGODlh' in seen[1]
+    assert "takes 1.0 MB, and a page takes in 1 MB of a run" in seen[2]
+    assert "film.mp4 is no film" in seen[3]
+    assert "It has no film." in seen[4]
+    assert "this page carries as many as it can" in seen[5]
+    advice = html.unescape(re.findall(r"<pre>(.*?)</pre>", seen[4])[-1])
+    parsed = parse(Evaluate, shlex.split(advice)[2:], "evaluate")
+    assert parsed.run == Path(curves.runs["run"][4])
+    assert parsed.video == parsed.run / "film.mp4"
+    assert not any("<b>" in text for text in seen)
 
 
 def test_cells() -> None:

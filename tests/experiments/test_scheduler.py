@@ -14,10 +14,14 @@ import pytest
 from statewise.errors import RunError
 from statewise.experiments.grid import scheduler as scheduling
 from statewise.experiments.grid.plan import GridRun, plan
+from statewise.experiments.grid.results import Results
 from statewise.experiments.grid.scheduler import Rules, Scheduler
 from statewise.experiments.grid.spec import GridSpec
 from statewise.experiments.grid.state import Entry, GridFolder, read_runs
+from statewise.experiments.records import find_records, read_record
+from statewise.methods import metric_columns
 from statewise.storage.checkpoint import CheckpointStore
+from statewise.storage.metrics import MetricsWriter
 from statewise.storage.run_folder import RunFolder
 from statewise.training.signals import Interrupted
 
@@ -103,10 +107,12 @@ class Quiet:
 
 
 def save(run: GridRun, step: int) -> None:
-    """Write the checkpoint of a step, the best one so far."""
+    """Write the checkpoint of a step, the best one so far, and its evaluation."""
     store = CheckpointStore(RunFolder(run.path).checkpoints, keep=2)
     store.save(step, {"w": np.zeros(1)}, {"best_step": step})
     (run.path / "replay.bin").write_bytes(b"rows")
+    with MetricsWriter(run.path / "metrics.csv", metric_columns("sac")) as rows:
+        rows.append({"step": step, "gradient_step": 0, "phase": "eval", "return": 1.0, "cost": 0.0, "length": 10.0})
 
 
 def newest(run: GridRun) -> int:
@@ -123,11 +129,18 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 RULES = Rules(tries=2, hang_seconds=0.05)
 
 
-def work(root: Path, executor: Script, rules: Rules = RULES, display: Quiet | None = None) -> list[Entry]:
+def work(
+    root: Path,
+    executor: Script,
+    rules: Rules = RULES,
+    display: Quiet | None = None,
+    results: Results | None = None,
+) -> list[Entry]:
     """What a driver makes of the grid."""
     with GridFolder(root) as folder:
-        entries = [Entry(run) for run in plan(SPEC, root)]
-        Scheduler(folder, SPEC, entries, executor, display or Quiet(), rules).run()
+        runs = plan(SPEC, root)
+        entries = [Entry(run, recorded=results is not None and results.has(run)) for run in runs]
+        Scheduler(folder, SPEC, entries, executor, display or Quiet(), rules, results).run()
     return entries
 
 
@@ -179,6 +192,39 @@ def test_a_grid_started_again_does_only_what_is_missing(tmp_path: Path) -> None:
     assert states(work(tmp_path, executor, display=display)) == ["finished", "finished"]
     assert executor.began == [(0, 0)]
     assert display.said[0] == "1 of 2 runs are finished already"
+
+
+def test_what_is_recorded_is_done_and_what_is_done_is_recorded(tmp_path: Path) -> None:
+    """On another machine nothing of it is run again; without the records everything is, and tidied up as ever."""
+    kept, there = tmp_path / "results", tmp_path / "there"
+    work(tmp_path / "here", Script({0: [[TOTAL, "done"]], 1: [[500, "fault"]]}), results=Results(kept))
+    assert [read_record(path).last_step for path in find_records(kept)] == [TOTAL, 500]
+    display, executor = Quiet(), Script({1: [[TOTAL, "done"]]})
+    entries = work(there, executor, display=display, results=Results(kept))
+    assert display.said[0] == f"1 of 2 runs are finished already, 1 of them recorded in {kept}"
+    assert [(entry.state, entry.starts, entry.step) for entry in entries] == [
+        ("finished", 0, TOTAL),
+        ("finished", 1, TOTAL),
+    ]
+    assert executor.began == [(1, 0)]
+    assert [run["state"] for run in read_runs(there)] == ["finished", "finished"]
+    assert all(read_record(path).is_finished for path in find_records(kept))
+    executor = Script({0: [[TOTAL, "done"]]})
+    assert states(work(there, executor)) == ["finished", "finished"]
+    assert executor.began == [(0, 0)]
+    assert not list(there.rglob("replay.bin"))
+
+
+def test_a_recorded_run_is_left_alone_whatever_its_folder_holds(tmp_path: Path) -> None:
+    kept = tmp_path / "results"
+    work(tmp_path / "here", Script({0: [[TOTAL, "done"]], 1: [[TOTAL, "done"]]}), results=Results(kept))
+    run, _ = plan(SPEC, tmp_path / "there")
+    run.prepare()
+    save(run, 300)
+    other = RunFolder(run.path)
+    with other:
+        assert states(work(tmp_path / "there", Script({}), results=Results(kept))) == ["finished", "finished"]
+    assert newest(run) == 300
 
 
 def test_a_run_that_died_after_its_last_checkpoint_gets_its_best_one(tmp_path: Path) -> None:

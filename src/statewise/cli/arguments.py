@@ -130,7 +130,7 @@ class Plot(Trusting):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Collection:
+class Collection(Trusting):
     """Runs over which something is said, and how they are compared."""
 
     runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUNS...")] = ()

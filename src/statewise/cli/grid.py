@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from statewise.config.run import Count, Positive, Whole, check
 from statewise.experiments.grid.executor import Executor, LocalProcesses, usual_jobs
 from statewise.experiments.grid.scheduler import DEFAULT_RULES, Rules
 from statewise.experiments.grid.spec import GridSpec, find_spec
+from statewise.methods import find_method
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,8 @@ class Grid:
     """Environment steps of every run, in place of the spec's; overrides of single methods hold."""
     root: Path | None = None
     """Folder of the grid and of its runs; by default runs/ and the name of the spec."""
+    results: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """Record what comes of each run in a small file here; runs that are recorded count as done, wherever they ran."""
     jobs: int = 0
     """Runs side by side; 0 starts as many as there are cores for."""
     cores: int = 1
@@ -72,7 +76,9 @@ def _dry_run(args: Grid, spec: GridSpec, root: Path) -> int:
     from statewise.experiments.grid.estimate import lines
     from statewise.experiments.grid.run import estimate_grid
 
-    entries, found = estimate_grid(spec, root, jobs=args.jobs, cores=args.cores, keep_replays=args.keep_replays)
+    entries, found = estimate_grid(
+        spec, root, jobs=args.jobs, cores=args.cores, keep_replays=args.keep_replays, results=args.results
+    )
     print("\n".join(lines(entries, found, args.jobs or usual_jobs(args.cores))))
     return OK
 
@@ -90,6 +96,7 @@ def _work(args: Grid, spec: GridSpec, root: Path) -> int:
             jobs=args.jobs,
             cores=args.cores,
             rules=Rules(args.tries, args.hang_seconds, args.keep_replays),
+            results=args.results,
             executor=_executor(args),
         )
     except Interrupted as error:
@@ -119,7 +126,9 @@ def spec_of(args: Grid) -> GridSpec:
         spec = find_spec(args.spec)
         if args.methods:
             kept = {name: fields for name, fields in spec.overrides.items() if name in args.methods}
-            changes |= {"labels": {}, "overrides": kept}
+            known = {field.name for name in args.methods for field in dataclasses.fields(find_method(name).config)}
+            fields = {name: value for name, value in spec.fields.items() if name in known}
+            changes |= {"labels": {}, "overrides": kept, "fields": fields}
         spec = spec.replace(**changes)
     elif args.methods and args.tasks:
         spec = GridSpec(**changes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from statewise.cli import arguments
+from statewise.cli import arguments, named
 from statewise.cli.status import OK
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def read(args: arguments.Collection, command: str) -> Curves:
         raise ValueError(f"runs: name at least one run folder, or a folder of them, as in statewise {command} runs")
     if args.cost_limit is not None and not 0.0 <= args.cost_limit < float("inf"):
         raise ValueError(f"cost_limit: {args.cost_limit} is not allowed; it must be a finite number >= 0")
+    named.allow(args.allow_module)
     import polars as pl
 
     from statewise.experiments.curves import combine, read_runs

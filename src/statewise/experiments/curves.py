@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,8 +9,10 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from statewise.errors import RunError
-from statewise.spec import RunSpec, run_labels
-from statewise.storage import metrics
+from statewise.experiments.commands import train_command
+from statewise.experiments.logged import Logged, read_folder
+from statewise.experiments.records import find_records, key_of, read_record
+from statewise.spec import run_labels
 from statewise.storage.run_folder import RunFolder
 
 RUN_COLUMNS = pl.Schema(
@@ -25,6 +26,8 @@ RUN_COLUMNS = pl.Schema(
         "cost_limit": pl.Float64,
         "threshold": pl.Float64,
         "failure": pl.String,
+        "command": pl.String,
+        "machine": pl.String,
     }
 )
 """Of `Curves.runs`; docs/statistics.md says what each means."""
@@ -72,71 +75,60 @@ def curves_of(runs: Sequence[dict[str, Any]], rows: Sequence[pl.DataFrame]) -> C
     return Curves(frame, pl.concat(keyed, how="diagonal_relaxed"))
 
 
-# --- run folders -------------------------------------------------------------------------------------------------
+# --- run folders and records -------------------------------------------------------------------------------------
 
 
-def find_runs(paths: Sequence[Path]) -> list[Path]:
-    """The run folders at or below these paths, each once; RunError for a path with none."""
-    found: dict[Path, None] = {}
+def find_runs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """The run folders and the records of runs at or below these paths, each once; RunError for a path with none."""
+    folders: dict[Path, None] = {}
+    records: dict[Path, None] = {}
     for path in paths:
         below = [path] if (path / "config.json").is_file() else sorted(c.parent for c in path.rglob("config.json"))
         runs = [folder for folder in below if RunFolder(folder).metrics_path.is_file()]
-        if not runs:
-            raise RunError(f"{path} is not a run folder and holds none: it needs a config.json beside a metrics.csv")
-        found |= dict.fromkeys(folder.resolve() for folder in runs)
-    return list(found)
+        recorded = [path] if path.is_file() else find_records(path)
+        if not (runs or recorded):
+            raise RunError(
+                f"{path} is not a run folder and holds none: it needs a config.json beside a metrics.csv,"
+                " or the files that a grid writes into its --results"
+            )
+        folders |= dict.fromkeys(folder.resolve() for folder in runs)
+        records |= dict.fromkeys(record.resolve() for record in recorded)
+    return list(folders), list(records)
 
 
 def read_runs(paths: Sequence[Path]) -> Curves:
-    """Curves of the run folders at or below these paths, labelled by what sets them apart.
+    """Curves of the run folders and records at or below these paths, labelled by what sets them apart.
 
-    Raises RunError for a path without a run and for a configuration that can't be used, CheckpointError for metrics
-    that can't be read.
+    Of a run that has both, the folder is taken, unless only the record has come to its end. Raises RunError for a path
+    without a run, for a configuration that can't be used and for a damaged record, CheckpointError for metrics that
+    can't be read.
     """
-    folders = find_runs(paths)
-    specs = [RunSpec.read(RunFolder(folder).config_path) for folder in folders]
-    rows = [_rows(RunFolder(folder)) for folder in folders]
-    runs = [
+    folders, records = find_runs(paths)
+    runs = _each_once([read_folder(path) for path in folders], [read_record(path).run for path in records])
+    described = [
         {
-            "run": str(folder),
+            "run": run.place,
             "label": label,
-            "task": spec.task,
-            "seed": spec.config.seed,
+            "task": run.spec.task,
+            "seed": run.spec.config.seed,
             "source": "statewise",
-            "total_steps": spec.config.total_steps,
-            "cost_limit": round(spec.config.cost_limit(_episode_steps(spec.task, part)), 9),
-            "threshold": spec.config.threshold,
-            "failure": _failure(folder),
+            "total_steps": run.spec.config.total_steps,
+            "cost_limit": run.cost_limit,
+            "threshold": run.spec.config.threshold,
+            "failure": run.failure,
+            "command": train_command(run.spec),
+            "machine": run.machine,
         }
-        for folder, spec, label, part in zip(folders, specs, run_labels(specs), rows, strict=True)
+        for run, label in zip(runs, run_labels([run.spec for run in runs]), strict=True)
     ]
-    return curves_of(runs, rows)
+    return curves_of(described, [run.rows for run in runs])
 
 
-def _rows(run: RunFolder) -> pl.DataFrame:
-    """A run's metrics, with the wall-clock and processor seconds that its timings add up to at each row's step."""
-    rows = metrics.read(run.metrics_path)
-    if not run.timing_path.is_file():
-        return rows
-    timing = metrics.read(run.timing_path)
-    clocks = [name for name in ("seconds", "cpu_seconds") if name in timing.columns]
-    so_far = timing.select("step", pl.col(clocks).cum_sum())
-    return rows.sort("step", maintain_order=True).join_asof(so_far, on="step", strategy="backward")
-
-
-def _episode_steps(task: str, rows: pl.DataFrame) -> int:
-    """Steps of a task's episode: as it is registered or, of one from outside, of the longest mean that was logged."""
-    import gymnasium
-
-    import statewise.envs  # noqa: F401  (registers the native tasks)
-
-    spec = gymnasium.registry.get(task)
-    if spec is not None and spec.max_episode_steps:
-        return spec.max_episode_steps
-    longest = rows["length"].max()
-    return round(longest) if isinstance(longest, float) else 0
-
-
-def _failure(folder: Path) -> str | None:
-    path = RunFolder(folder).failure_path
-    return str(json.loads(path.read_text(encoding="utf-8"))["error"]) if path.is_file() else None
+def _each_once(folders: list[Logged], recorded: list[Logged]) -> list[Logged]:
+    """Folders and records, without the poorer half of a run that is there as both."""
+    whole = {key_of(run.spec) for run in folders if run.is_finished}
+    records = [run for run in recorded if key_of(run.spec) not in whole]
+    finished = {key_of(run.spec) for run in records if run.is_finished}
+    kept = [run for run in folders if run.is_finished or key_of(run.spec) not in finished]
+    unfinished = {key_of(run.spec) for run in kept}
+    return kept + [run for run in records if run.is_finished or key_of(run.spec) not in unfinished]

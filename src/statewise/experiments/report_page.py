@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import platform
-import shlex
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,13 @@ from typing import Any
 import polars as pl
 
 from statewise import __version__
-from statewise.errors import RunError
 from statewise.experiments.evaluation import Evaluation
 from statewise.experiments.measures import MEASURES
 from statewise.report.figures import short
 from statewise.report.page import Page, Section, chart
+from statewise.report.page.films import Films
 from statewise.report.page.tables import Cell, estimate, number, table
 from statewise.report.styles import styles_of
-from statewise.spec import RunSpec, make_config
-from statewise.storage.run_folder import RunFolder
 
 SHOWN = ("return", "cost", "safe", "violations", "return_swing", "cost_swing", "lam_swing", "cpu_hours")
 """Measures of the table of a task, in its order."""
@@ -171,15 +169,18 @@ def _why_not(run: dict[str, Any]) -> str:
 
 
 def _reproduce(runs: list[dict[str, Any]]) -> str:
-    commands = {command for run in runs if (command := train_command(run)) is not None}
+    commands = {run["command"] for run in runs if run["command"] is not None}
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     machine = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     lines = "\n".join(html.escape(command) for command in sorted(commands))
-    others = [run for run in runs if run["source"] != "statewise"]
+    others = [run for run in runs if run["command"] is None]
+    machines = Counter(run["machine"] for run in runs if run["machine"] is not None)
+    computed = "".join(f"<li>{count} runs: {html.escape(said)}</li>" for said, count in machines.most_common())
     imported = f"<p>{len(others)} runs were imported and have no command here.</p>" if others else ""
     return (
         f"<p>Statewise {__version__}; {packages}; {machine}, where this page was made.</p>"
-        f'<div class="scroll" role="region" tabindex="0" aria-label="Commands"><pre>{lines}</pre></div>{imported}'
+        + (f"<p>The runs were computed on</p><ul>{computed}</ul>" if computed else "")
+        + f'<div class="scroll" role="region" tabindex="0" aria-label="Commands"><pre>{lines}</pre></div>{imported}'
     )
 
 
@@ -216,12 +217,12 @@ def _data(evaluation: Evaluation, runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _details(evaluation: Evaluation, runs: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
     rows = evaluation.curves.rows.partition_by("run", as_dict=True)
-    details = {}
+    details, films = {}, Films()
     for run in runs:
-        logged = rows[(run["run"],)]
+        logged = rows.get((run["run"],), evaluation.curves.rows.clear())  # one that has just begun
         phases = (("evaluations", "eval", EVALUATED), ("training", "train", TRAINED))
         details[run["number"]] = {
-            "html": _detail(run),
+            "html": _detail(run, films),
             **{
                 name: _columns(logged.filter(pl.col("phase") == phase), ("step", *columns))
                 for name, phase, columns in phases
@@ -230,43 +231,21 @@ def _details(evaluation: Evaluation, runs: list[dict[str, Any]]) -> dict[int, di
     return details
 
 
-def _detail(run: dict[str, Any]) -> str:
-    heading = f"<h3 tabindex='-1'>{html.escape(run['label'])} on {html.escape(run['task'])}, seed {run['seed']}</h3>"
-    command = train_command(run)
+def _detail(run: dict[str, Any], films: Films) -> str:
+    who = f"{run['label']} on {run['task']}, seed {run['seed']}"
+    command, place = run["command"], Path(run["run"])
     said = f"<pre>{html.escape(command)}</pre>" if command else f"<p>Imported from {html.escape(run['run'])}.</p>"
     measured = [
         [name, estimate(run[name], None, None), meaning] for name, meaning in MEASURES.items() if run[name] is not None
     ]
-    return heading + said + table("Measures of this run", ["measure", "value", "meaning"], measured, name="run")
+    shown = table("Measures of this run", ["measure", "value", "meaning"], measured, name="run")
+    return f"<h3 tabindex='-1'>{html.escape(who)}</h3>{said}{_film(place, who, films) if command else ''}{shown}"
 
 
-def train_command(run: dict[str, Any]) -> str | None:
-    """The command that trains a run again, None where it is another library's.
-
-    Fields are named where they differ from `standard`, or from `paper` where fewer do.
-    """
-    if run["source"] != "statewise":
-        return None
-    try:
-        spec = RunSpec.read(RunFolder(Path(run["run"])).config_path)
-    except RunError:
-        return None
-    fields = spec.config.identity()
-    apart = {
-        preset: {name: value for name, value in fields.items() if value != usual[name]}
-        for preset in ("standard", "paper")
-        for usual in [make_config(spec.config.method, preset).identity()]
-    }
-    preset = min(apart, key=lambda name: len(apart[name]))
-    words = ["statewise", "train", spec.config.method, spec.task, "--preset", preset, "--seed", str(spec.config.seed)]
-    return shlex.join(words + [word for name, value in apart[preset].items() for word in _flag(name, value)])
-
-
-def _flag(name: str, value: Any) -> list[str]:
-    flag = f"--{name.replace('_', '-')}"
-    if isinstance(value, bool):
-        return [flag if value else flag.replace("--", "--no-", 1)]
-    return [flag, *map(str, value if isinstance(value, list) else [value])]
+def _film(place: Path, who: str, films: Films) -> str:
+    if place.is_dir():
+        return films.of(place, who)
+    return f"<p>It has no film: {html.escape(str(place))} records its results, and its policy is in its run folder.</p>"
 
 
 # --- shared ------------------------------------------------------------------------------------------------------

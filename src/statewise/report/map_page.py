@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
-from plotly.offline import get_plotlyjs
 
 from statewise.report.maps import COLOURS, Outline, RiskMaps, compass, require_file, scale
+from statewise.report.plotly import plotly_js
 from statewise.storage.files import write_text_atomic
 
 PAGES = (".html",)
@@ -32,7 +32,7 @@ def maps_page(maps: Sequence[RiskMaps], output: Path) -> Path:
     # "</" would end the script that holds the data.
     data = json.dumps(_content(maps), ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
     page = _TEMPLATE.read_text(encoding="utf-8")
-    write_text_atomic(output, page.replace("/*PLOTLY*/", get_plotlyjs()).replace("/*DATA*/", data))
+    write_text_atomic(output, page.replace("/*PLOTLY*/", plotly_js()).replace("/*DATA*/", data))
     return output
 
 

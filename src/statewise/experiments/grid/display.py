@@ -111,7 +111,7 @@ def cells(entry: Entry) -> tuple[str, ...]:
     task = re.sub(r"^Safety|-v\d+$", "", spec.task)
     return (
         f"{entry.run.label} {task} {spec.config.seed}",
-        f"{watch.step / entry.run.total_steps:.0%}",
+        f"{max(watch.step, entry.step) / entry.run.total_steps:.0%}",
         f"{watch.rate:,.0f}" if runs and watch.rate else "",
         *figures,
         left,

@@ -34,14 +34,23 @@ class Estimate:
     """At its most: checkpoints of all runs, replays of those that are carried out or kept."""
 
 
-def probed_runs(runs: Sequence[GridRun]) -> list[GridRun]:
-    """Which runs to measure: every label on the first task, the first label on every task."""
+def probed_runs(runs: Sequence[GridRun], missing: Sequence[GridRun]) -> list[GridRun]:
+    """Which runs of a grid to measure for those that are missing: their labels on the grid's first task, the first
+    label on their tasks; none where nothing is missing.
+    """
+    if not missing:
+        return []
     first = runs[0]
-    seed = first.spec.config.seed
+    labels = {first.label, *(run.label for run in missing)}
+    tasks = {first.spec.task, *(run.spec.task for run in missing)}
     return [
         run
         for run in runs
-        if run.spec.config.seed == seed and (run.label == first.label or run.spec.task == first.spec.task)
+        if run.spec.config.seed == first.spec.config.seed
+        and (
+            (run.label == first.label and run.spec.task in tasks)
+            or (run.spec.task == first.spec.task and run.label in labels)
+        )
     ]
 
 
@@ -83,7 +92,7 @@ def combined(measurements: Measurements, first: GridRun, label: str, task: str) 
 def estimate(entries: Sequence[Entry], measurements: Measurements, jobs: int, keep_replays: bool) -> Estimate:
     """What is still to be done takes; runs begin at their last checkpoint."""
     first = entries[0].run
-    missing = [entry for entry in entries if not entry.watch.is_finished(entry.run.total_steps)]
+    missing = [entry for entry in entries if not entry.has_reached_its_end]
     takes = [combined(measurements, first, entry.run.label, entry.run.spec.task) for entry in missing]
     seconds = {e.run.name: run_seconds(e, measured) for e, measured in zip(missing, takes, strict=True)}
     replays = [replay_bytes(e.run, measured) for e, measured in zip(missing, takes, strict=True)]

@@ -36,23 +36,29 @@ class GridRun:
 
 
 def plan(spec: GridSpec, root: Path, cores: int = 1) -> list[GridRun]:
-    """The runs of a spec below `root`, `cores` cores each; all of the first seed come first.
+    """The runs of a spec below `root`, `cores` cores each; all of the first seed, or of the first task, come first.
 
     So a grid that is cut short has whole comparisons. ValueError where two labels are the same runs.
     """
     runs: dict[Path, GridRun] = {}
-    for seed in spec.seeds:
-        for task in spec.tasks:
-            for arm in spec.arms():
-                config = spec.config(arm, seed, cores)
-                path = run_folder(root, task, config.method, seed, config.digest())
-                if path in runs:
-                    raise ValueError(
-                        f"labels: {runs[path].label!r} and {arm.label!r} have the same configuration;"
-                        " drop one, or set them apart by a field"
-                    )
-                runs[path] = GridRun(arm.label, RunSpec(task, config), path)
+    for seed, task in _places(spec):
+        for arm in spec.arms():
+            config = spec.config(arm, seed, cores)
+            path = run_folder(root, task, config.method, seed, config.digest())
+            if path in runs:
+                raise ValueError(
+                    f"labels: {runs[path].label!r} and {arm.label!r} have the same configuration;"
+                    " drop one, or set them apart by a field"
+                )
+            runs[path] = GridRun(arm.label, RunSpec(task, config), path)
     return list(runs.values())
+
+
+def _places(spec: GridSpec) -> list[tuple[int, str]]:
+    """Seeds and tasks, in the order in which they are compared."""
+    if spec.order == "task":
+        return [(seed, task) for task in spec.tasks for seed in spec.seeds]
+    return [(seed, task) for seed in spec.seeds for task in spec.tasks]
 
 
 def check_tasks(runs: list[GridRun]) -> None:

@@ -12,6 +12,7 @@ from typing import Protocol
 from statewise.errors import CheckpointError, RunError
 from statewise.experiments.grid.child import STOP_SECONDS
 from statewise.experiments.grid.executor import Executor, Job
+from statewise.experiments.grid.results import Results
 from statewise.experiments.grid.spec import GridSpec
 from statewise.experiments.grid.state import Entry, GridFolder
 from statewise.training.signals import Interrupted, stop_requests
@@ -86,13 +87,16 @@ class Scheduler:
         executor: Executor,
         display: Display,
         rules: Rules,
+        results: Results | None = None,
     ) -> None:
+        """results: where what came of the runs is recorded; None records nothing."""
         self.folder = folder
         self.spec = spec
         self.entries = entries
         self.executor = executor
         self.display = display
         self.rules = rules
+        self.results = results
         self._work = [_Work(entry, died_at=entry.watch.checkpoint_step) for entry in entries]
         self._looked = 0.0
 
@@ -105,7 +109,9 @@ class Scheduler:
             with stop_requests() as stop_requested:
                 self._find_finished()
                 if done := self._finished():
-                    self.display.say(f"{done} of {len(self.entries)} runs are finished already")
+                    recorded = sum(entry.recorded for entry in self.entries)
+                    where = f", {recorded} of them recorded in {self.results.folder}" if self.results else ""
+                    self.display.say(f"{done} of {len(self.entries)} runs are finished already{where}")
                 while not all(entry.is_over for entry in self.entries):
                     self._collect()
                     self._look()
@@ -128,7 +134,7 @@ class Scheduler:
         """See what anyone has brought to its end."""
         for entry in self.entries:
             entry.watch.refresh()
-            if not entry.is_over and entry.watch.is_finished(entry.run.total_steps) and entry.watch.is_free():
+            if entry.recorded or (entry.has_reached_its_end and not entry.is_over and entry.watch.is_free()):
                 self._finish(entry)
         self._record()
 
@@ -158,6 +164,7 @@ class Scheduler:
         entry.watch.refresh()
         if entry.watch.is_finished(entry.run.total_steps):
             self._finish(entry)
+            self._record()
             return
         try:
             entry.run.prepare()
@@ -187,22 +194,29 @@ class Scheduler:
         work.entry.watch.refresh()
         if work.entry.watch.is_finished(work.entry.run.total_steps):
             self._finish(work.entry)
+            self._record()
         elif status == FAULT_STATUS:
             self._give_up(work.entry, cause)
+            self._record_failure(work.entry)
         else:
             self._died(work, cause)
 
     def _finish(self, entry: Entry) -> None:
         try:
-            if not self.folder.was_finished(entry.run):
-                entry.watch.conclude(self.rules.keep_replays)
+            if not entry.recorded:
+                self._conclude(entry)
         except (CheckpointError, RunError) as error:
             self._give_up(entry, str(error))
             return
         entry.state, entry.reason = "finished", ""
         if entry.starts:
             self.display.say(f"{entry.run.name}: finished")
-        self._record()
+
+    def _conclude(self, entry: Entry) -> None:
+        if entry.starts or not self.folder.was_finished(entry.run):
+            entry.watch.conclude(self.rules.keep_replays)
+        if self.results is not None:
+            self.results.keep(entry.run)
 
     def _died(self, work: _Work, cause: str) -> None:
         step = work.entry.watch.checkpoint_step
@@ -221,6 +235,14 @@ class Scheduler:
         entry.state, entry.reason = "failed", cause
         self.display.say(f"{entry.run.name}: failed: {cause}")
         self._record()
+
+    def _record_failure(self, entry: Entry) -> None:
+        """So that who has the records alone knows of the run too; it doesn't count as done."""
+        try:
+            if self.results is not None and entry.watch.step:
+                self.results.keep(entry.run)
+        except (CheckpointError, RunError) as error:
+            self.display.say(f"{entry.run.name}: not recorded: {error}")
 
     # --- watching and stopping -----------------------------------------------------------------------------------
 

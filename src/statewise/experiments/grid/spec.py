@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from statewise.config import DEFAULT_PRESET, Preset, RunConfig
 from statewise.config.run import check
@@ -16,6 +16,7 @@ from statewise.methods import find_method
 from statewise.spec import make_config
 
 Fields = Mapping[str, Any]
+Order = Literal["seed", "task"]
 
 RESERVED = {"seed": "name seeds in `seeds`", "threads": "the grid sets it to the cores of a run"}
 """Fields of a configuration that a grid sets itself, and what to do instead."""
@@ -51,12 +52,15 @@ class GridSpec:
     """Fields by method, such as another budget for on-policy methods."""
     labels: Mapping[str, Fields] = field(default_factory=dict)
     """Further lines of the comparison: a label, its `method`, and the fields that set it apart."""
+    order: Order = "seed"
+    """What is brought to its end first: every task with the first `seed`, or every seed of the first `task`."""
 
     def __post_init__(self) -> None:
         for name in ("tasks", "methods"):
             _check_list(name, getattr(self, name), str, "names")
         _check_list("seeds", self.seeds, int, "whole numbers")
         check("preset", self.preset, Preset)
+        check("order", self.order, Order)
         _check_table("fields", self.fields)
         for name in ("overrides", "labels"):
             _check_table(name, getattr(self, name))

@@ -35,11 +35,23 @@ class Entry:
     """Processes that this driver has started for it."""
     reason: str = ""
     """Why the last process ended before its time, or what the run waits for."""
+    recorded: bool = False
+    """Whether its results are there from elsewhere, so that it needs no folder."""
     watch: RunWatch = field(init=False)
 
     def __post_init__(self) -> None:
         self.watch = RunWatch(self.run.path)
         self.watch.refresh()
+
+    @property
+    def has_reached_its_end(self) -> bool:
+        """Whether its last checkpoint is there, or what came of it."""
+        return self.recorded or self.watch.is_finished(self.run.total_steps)
+
+    @property
+    def step(self) -> int:
+        """Environment steps that are done and can't be lost."""
+        return self.run.total_steps if self.recorded else self.watch.checkpoint_step
 
     @property
     def is_over(self) -> bool:
@@ -102,7 +114,7 @@ class GridFolder:
             "seed": run.spec.config.seed,
             "path": self._place(run),
             "state": entry.state,
-            "step": entry.watch.checkpoint_step,
+            "step": entry.step,
             "total_steps": run.total_steps,
             "starts": entry.starts,
             "reason": entry.reason,

@@ -11,6 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from statewise.report.plotly import plotly_js
 from statewise.storage.files import write_text_atomic
 
 
@@ -46,8 +47,6 @@ def write_page(page: Page, path: str | os.PathLike[str]) -> None:
 
 def page_html(page: Page) -> str:
     """The text of the file."""
-    from plotly.offline import get_plotlyjs
-
     assets = files("statewise.report.page")
     links = "".join(f'<a href="#{s.anchor}">{html.escape(s.heading)}</a>' for s in page.sections)
     sections = "".join(
@@ -65,7 +64,7 @@ def page_html(page: Page) -> str:
         sections=sections,
         style=(assets / "page.css").read_text(encoding="utf-8"),
         data=json_script("data", page.data) + details,
-        plotly=get_plotlyjs(),
+        plotly=plotly_js(),
         script=(assets / "page.js").read_text(encoding="utf-8"),
     )
 

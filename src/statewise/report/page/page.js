@@ -143,6 +143,8 @@ function open_run(number) {
   const charts = document.createElement("div");
   charts.className = "charts";
   place.append(charts);
+  // All places first: a chart takes the width that its place has when it is drawn.
+  const shown = [];
   for (const [kind, columns] of PANELS) {
     const rows = detail[kind];
     const present = columns.filter(([column]) => rows[column] && rows[column].some((y) => y !== null));
@@ -152,6 +154,9 @@ function open_run(number) {
     element.setAttribute("role", "img");
     element.setAttribute("aria-label", `${present.map(([, name]) => name).join(", ")} of this run over its steps`);
     charts.append(element);
+    shown.push([element, rows, present]);
+  }
+  for (const [element, rows, present] of shown) {
     const traces = present.map(([column, name]) => ({ x: rows.step, y: rows[column], name, mode: "lines" }));
     const shapes = present[0][0] === "cost" ? limit_line(data.limits[run.task], "y") : [];
     const title = present.length > 1 ? present[0][1].split(" ")[0] : present[0][1];
