@@ -1,4 +1,4 @@
-"""Intervals and tests for few seeds on several tasks; their coverage is measured by benchmarks/coverage.py.
+"""Intervals and tests for few seeds on several tasks; their coverage is measured by benchmarks/interval_coverage.py.
 
 A sample is a list with an array of values for each task, a value a seed. Every interval is over seeds, with the tasks
 as given: it says what other seeds would have brought, not what other tasks would. Tasks weigh the same.

@@ -1,6 +1,6 @@
 """How often the 95 % intervals hold the truth with few seeds, beside Student's and the percentile bootstrap's.
 
-    python benchmarks/coverage.py        # some minutes; writes benchmarks/results/coverage.md
+    python benchmarks/interval_coverage.py        # some minutes; writes benchmarks/results/coverage.md
 
 Experiments are simulated whose truth is known: seeds of one task or of eight, whose spreads differ five-fold.
 """
@@ -114,7 +114,7 @@ def main() -> None:
     text = [
         "# Coverage of the 95 % intervals",
         "",
-        f"`python benchmarks/coverage.py`: {EXPERIMENTS:,} simulated experiments a row; ± 1.4 points (2 standard"
+        f"`python benchmarks/interval_coverage.py`: {EXPERIMENTS:,} simulated experiments a row; ± 1.4 points (2 standard"
         " errors).",
     ]
     tables = {"Means": means, "Interquartile means": interquartile_means, "P(improvement)": improvements}
