@@ -114,8 +114,8 @@ def main() -> None:
     text = [
         "# Coverage of the 95 % intervals",
         "",
-        f"`python benchmarks/interval_coverage.py`: {EXPERIMENTS:,} simulated experiments a row; ± 1.4 points (2 standard"
-        " errors).",
+        f"`python benchmarks/interval_coverage.py`: {EXPERIMENTS:,} simulated experiments a row; ± 1.4 points (2"
+        " standard errors).",
     ]
     tables = {"Means": means, "Interquartile means": interquartile_means, "P(improvement)": improvements}
     for name, table in tables.items():
