@@ -51,6 +51,20 @@ def table_of_tasks(runs: pl.DataFrame) -> list[str]:
     return lines
 
 
+def table_of_full(runs: pl.DataFrame) -> list[str]:
+    """As `table_of_tasks`, with what the evaluations of the second half come to, as a moment says little."""
+    head, rule, *rows = table_of_tasks(runs)
+    later = read(CURVES).filter((pl.col("label") == FULL) & (pl.col("step") >= FULL_STEPS // 2))
+    means = later.group_by("task", "seed").agg(pl.col("return", "cost").mean()).sort("seed")
+    tasks = [task for task in TASKS if task in set(runs["task"])]
+    cells = (pairs(means.filter(pl.col("task") == task), "") for task in tasks)
+    return [
+        f"{head} mean of the evaluations from {FULL_STEPS // 2:,} steps on |",
+        f"{rule}---|",
+        *(f"{row} {cell} |" for row, cell in zip(rows, cells, strict=True)),
+    ]
+
+
 def table_of_ablation(runs: pl.DataFrame) -> list[str]:
     """Return / cost by ingredient that is taken away."""
     lines = [
@@ -174,7 +188,7 @@ def picture(runs: pl.DataFrame, rows: Sequence[str], column: str, path: Path) ->
 
 WRITERS: dict[str, Callable[[pl.DataFrame], list[str]]] = {
     "tasks": table_of_tasks,
-    "full": table_of_tasks,
+    "full": table_of_full,
     "ablation": table_of_ablation,
     "methods": table_of_methods,
     "precision": table_of_precision,
