@@ -28,7 +28,8 @@ from statewise.config import DualPart, FpiConfig, MultiplierConfig, SacConfig
 from statewise.core.types import Batch, Dims, Key
 from statewise.methods import METHODS, build_method
 from statewise.runtime import compiler_options, product_precision
-from statewise.sac.core import Sac, SacState, StepNoise
+from statewise.sac.core import Sac, SacState
+from statewise.sac.randomness import StepNoise
 from statewise.spec import make_config
 
 DIMS = Dims(obs=60, action=2)

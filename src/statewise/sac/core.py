@@ -25,6 +25,7 @@ from statewise.core.types import Array, Batch, Dims, Key, Metrics
 from statewise.runtime import product_precision
 from statewise.sac.mechanism import ActorTerms, CostTargetInputs, DualInputs, Mechanism, StepInputs
 from statewise.sac.networks import CriticNetwork, SacNetworks, make_networks
+from statewise.sac.randomness import StepKeys, StepNoise
 
 QUANTILES = {"lam_q10": 0.1, "lam_q50": 0.5, "lam_q90": 0.9, "lam_max": 1.0}
 BOUNDARY = 0.05
@@ -49,30 +50,6 @@ class SacState(NamedTuple):
     cycle: Metrics
     embedding: EmbeddingState
     unit: Array
-
-
-class StepNoise(NamedTuple):
-    """The standard normal noise of one gradient step's actions.
-
-    next [B, action]: of the critics' targets; actor [max(K, 1), B, action]: of the policy's loss.
-    """
-
-    next: Array
-    actor: Array
-
-
-class StepKeys(NamedTuple):
-    """The independent randomness of one gradient step."""
-
-    next: Key
-    actor: Key
-    dual: Key
-    describe: Key
-
-    @classmethod
-    def of(cls, key: Key) -> StepKeys:
-        """From the step's own key."""
-        return cls(*jax.random.split(key, len(cls._fields)))
 
 
 @dataclass(frozen=True)
@@ -225,8 +202,7 @@ class Sac:
         Returns per-step metrics ("steps": each [n]) and metrics of the last state on the last batch ("state": scalars).
         """
         start = state.step if step is None else step
-        schedule, cycles = self.mechanism.dual, dual.obs.shape[0]
-        length, size = batches.obs.shape[:2]
+        schedule, cycles, (length, size) = self.mechanism.dual, dual.obs.shape[0], batches.obs.shape[:2]
 
         def body(state: SacState, now: tuple[Batch, Array, Key, StepNoise]) -> tuple[SacState, Metrics]:
             batch, step, key, noise = now
