@@ -24,7 +24,7 @@ SOURCES := pyproject.toml constraints.txt src/statewise/__init__.py
 
 train: $(VENV)/.installed
 	$(BIN)/statewise train sac-alam $(TASK) --preset demo --root $(ROOT) --overwrite
-	$(BIN)/statewise evaluate "$$(ls -td $(ROOT)/$(TASK)/sac-alam/seed-* | head -n 1)" --episodes 10
+	$(BIN)/statewise evaluate "$$(ls -td $(ROOT)/$(TASK)/sac-alam/seed-* | head -n 1)" --episodes 10 --checkpoint best
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check
