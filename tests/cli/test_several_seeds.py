@@ -51,6 +51,11 @@ def test_each_seed_is_the_run_that_it_is_alone_and_a_second_call_makes_what_is_m
     assert {seed: contents(run_of(tmp_path, seed)) for seed in (0, 1)} == before
     made = [path for path in tmp_path.rglob("*.csv") if path.stat().st_mtime_ns > began]
     assert {path.parent for path in made} == {run_of(tmp_path, 2)}
+    began = time.time_ns()
+    assert main(train(tmp_path, "--seeds", "0", "--overwrite")) == 0
+    made = [path for path in tmp_path.rglob("*.csv") if path.stat().st_mtime_ns > began]
+    assert {path.parent for path in made} == {run_of(tmp_path, 0)}
+    assert contents(run_of(tmp_path, 0)) == contents(finished)
 
 
 def test_one_that_fails_does_not_stop_the_others() -> None:

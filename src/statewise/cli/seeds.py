@@ -31,7 +31,7 @@ def train_seeds(args: arguments.Train[Any]) -> int:
     from statewise.seeds import learn_seeds
 
     agents = [_agent(args, seed, cores) for seed in args.seeds]
-    missing = [agent for agent in agents if not commands.is_finished(agent)]
+    missing = [agent for agent in agents if args.overwrite or not commands.is_finished(agent)]
     with _progress(args.quiet, [f"seed {a.config.seed}" for a in missing]) as shown:
         by_seed = dict(zip((a.config.seed for a in missing), shown, strict=True))
 
