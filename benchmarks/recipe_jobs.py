@@ -12,6 +12,8 @@ STEPS, ON_POLICY_STEPS = 400_000, 1_000_000
 FULL_STEPS = 1_000_000
 """Steps of `standard` where nobody names another number."""
 FULL = "standard, whole"
+EARLIER: dict[str, Any] = {"action_span": "effective", "zeta": 1e-12}
+"""Fields of `standard` when these tables were measured; both went back to the paper's values by the ablation."""
 EPISODES = 20
 EPISODE_SEED = 5_000_003
 """Seed of the episodes behind the tables, far from those of the evaluations in training."""
@@ -84,7 +86,9 @@ class Job(NamedTuple):
 
 
 def job(method: str, task: str, seed: int, label: str = "standard", **fields: Any) -> Job:
-    return Job(label, method, task, seed, {"total_steps": STEPS, **fields})
+    """A run with what `standard` had when the tables were measured, but for `fields`."""
+    known = {name: value for name, value in EARLIER.items() if hasattr(METHODS[method].config, name)}
+    return Job(label, method, task, seed, {"total_steps": STEPS, **known, **fields})
 
 
 def jobs_of_tasks() -> list[Job]:

@@ -190,6 +190,13 @@ class Agent:
 
     # --- learning ------------------------------------------------------------------------------------------------
 
+    @property
+    def learner(self) -> Learner[Any, Any]:
+        """What trains the policy; built when first asked for, as an agent that only plays needs none."""
+        if self._learner is None:
+            self._learner = build_learner(self.config, self.policy.about.facts)
+        return self._learner
+
     def learn(
         self,
         total_steps: int | None = None,
@@ -218,9 +225,7 @@ class Agent:
             run = stack.enter_context(self._open_run(overwrite, progress))
             env.identity = self.policy.about.environment or env.identity
             env.max_episode_steps = min(env.max_episode_steps, c.episode_steps or env.max_episode_steps)
-            if self._learner is None:
-                self._learner = build_learner(c, self.policy.about.facts)
-            engine = Engine(env, self._learner, run.replay_path)
+            engine = Engine(env, self.learner, run.replay_path)
             self.policy = engine.policy
             files = stack.enter_context(RunFiles(run, metric_columns(c.method), c.checkpoints_kept))
             evaluator = Evaluator(eval_env, self.policy)

@@ -71,6 +71,8 @@ class TrainOptions(Reporting):
     seeds: tuple[int, ...] = ()
     """Train these in place of --seed, in one process and as many at a time as there are cores; those that are there
     already go on."""
+    batch_seeds: bool | None = None
+    """With --seeds: all of them at a time, their gradient steps in one call; None does so on accelerators."""
 
 
 @dataclass(frozen=True, kw_only=True)

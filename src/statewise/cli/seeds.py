@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -26,8 +25,6 @@ def train_seeds(args: arguments.Train[Any]) -> int:
         raise ValueError("wandb: can't hold several runs in one process; leave out --seeds, or --wandb")
     workers = min(len(args.seeds), available_cores())
     cores = max(1, available_cores() // workers)
-    # XLA reads it when it starts: each of the runs at a time then has the cores that it would have alone.
-    os.environ.setdefault("NPROC", str(cores))
     from statewise.seeds import learn_seeds
 
     agents = [_agent(args, seed, cores) for seed in args.seeds]
@@ -42,7 +39,7 @@ def train_seeds(args: arguments.Train[Any]) -> int:
                 progress = by_seed[agent.config.seed]
                 agent.learn(overwrite=args.overwrite, progress=progress, listeners=listeners)
 
-        errors = learn_seeds(missing, workers=workers, learn=learn)
+        errors = learn_seeds(missing, workers=workers, batched=args.batch_seeds, learn=learn)
     return max((_conclude(agent, errors.get(agent.config.seed)) for agent in agents), default=OK)
 
 

@@ -30,7 +30,6 @@ _STANDARD: dict[type[Part], dict[str, Any]] = {
         "log_interval": 10_000,
         "embedding": "powers",
         "observation_normalization": True,
-        "action_span": "effective",
     },
     SacConfig: {
         "hidden": (128, 128),
@@ -38,7 +37,6 @@ _STANDARD: dict[type[Part], dict[str, Any]] = {
         "learning_rate": 5e-4,
         "alpha_init": 0.02,
         "tau": 0.03,
-        "zeta": 1e-12,
         "update_ratio": 1 / 16,
         "replay_capacity": 1_000_000,
         "reward_twins": "mean",

@@ -21,11 +21,7 @@ def float32(x: Array, w: Array) -> Array:
 
 @jax.custom_vjp
 def bfloat16(x: Array, w: Array) -> Array:
-    """The product of both operands rounded to bfloat16 (8 bits of mantissa), summed in float32.
-
-    So is the gradient of x; that of w is a float32 product of unrounded operands: XLA's CPU library has bfloat16
-    kernels for sums over the last axis of x alone, and weights move by sums of small steps that shouldn't lose digits.
-    """
+    """The product of both operands rounded to bfloat16 (8 bits of mantissa), summed in float32; gradients alike."""
     return _rounded(x, w.astype(jnp.bfloat16), 0)
 
 
@@ -35,15 +31,25 @@ def _rounded(x: Array, w: Array, axis: int) -> Array:
 
 
 def _forward(x: Array, w: Array) -> tuple[Array, tuple[Array, Array]]:
-    rounded = w.astype(jnp.bfloat16)
-    return _rounded(x, rounded, 0), (x, rounded)
+    rounded = x.astype(jnp.bfloat16), w.astype(jnp.bfloat16)
+    return _rounded(*rounded, 0), rounded
 
 
 def _backward(saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     x, w = saved
-    rows = (((0,), (0,)), ((), ()))
+    g = g.astype(jnp.bfloat16)
     flat_x, flat_g = x.reshape(-1, x.shape[-1]), g.reshape(-1, g.shape[-1])
-    return _rounded(g, w, 1), lax.dot_general(flat_x, flat_g, rows)
+    return _rounded(g, w, 1), _rounded(_transposed(flat_x), flat_g, 0)
+
+
+def _transposed(x: Array) -> Array:
+    """x [n, m] rounded, as [m, n] in memory, too.
+
+    XLA's CPU library has bfloat16 kernels only for sums over the last axis of the first operand, and without the
+    barrier XLA would turn this into a sum over the first.
+    """
+    flat = lax.optimization_barrier(x.astype(jnp.bfloat16).T.reshape(-1))
+    return flat.reshape(x.shape[::-1])
 
 
 bfloat16.defvjp(_forward, _backward)

@@ -325,11 +325,16 @@ class Sac:
 
     def dual_inputs(self, state: SacState, dual: Batch, key: Key) -> DualInputs:
         """What a dual cycle learns from: the states of its minibatches [M, B] and F̂ there."""
-        batch = self.prepare(state.embedding, dual)
-        cycles, size = batch.obs.shape[:2]
-        flat = batch.obs.reshape(cycles * size, self.inputs.obs)
-        f = self._feasibility(self.training_nets, state, flat, key, max(self.mechanism.n_cost_samples, 1))
-        return DualInputs(batch.obs, f.reshape(cycles, size))
+        cycles, size = dual.obs.shape[:2]
+        noise = self.noise(key, cycles * size, self.mechanism.n_cost_samples)
+        by_minibatch = jnp.moveaxis(noise.reshape(-1, cycles, size, self.dims.action), 1, 0)
+
+        def of_one(minibatch: tuple[Array, Array]) -> tuple[Array, Array]:
+            x = self.embed(state.embedding, minibatch[0])
+            return x, self._mean_cost(self.training_nets, state, x, minibatch[1])
+
+        # One after another: the activations of all of them together don't fit any cache.
+        return DualInputs(*jax.lax.map(of_one, (dual.obs, by_minibatch)))
 
     def target_step(self, state: SacState) -> SacState:
         """The target networks, a step of τ towards the critics."""
@@ -343,8 +348,12 @@ class Sac:
 
     def _feasibility(self, nets: SacNetworks, state: SacState, inputs: Array, key: Key, samples: int) -> Array:
         """F̂(x) = (1/K) Σ_k Qc(x, a_k) under the current policy, Qc as `cost_twins` says: inputs [B, obs] -> [B]."""
+        return self._mean_cost(nets, state, inputs, self.noise(key, inputs.shape[0], samples))
+
+    def _mean_cost(self, nets: SacNetworks, state: SacState, inputs: Array, noise: Array) -> Array:
+        """F̂ of the actions that noise [K, B, action] gives: [B]."""
         mean, log_std = nets.policy.moments(state.policy, inputs)
-        actions, _ = squash(mean, log_std, self.noise(key, inputs.shape[0], samples))
+        actions, _ = squash(mean, log_std, noise)
         values = nets.qc.values(state.qc, nets.qc.features(state.qc, inputs), actions)
         return jnp.mean(self._one_qc(values), axis=0)
 

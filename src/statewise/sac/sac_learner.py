@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ class SacLearner(Learner[SacConfig, Replay]):
         self._observe = jax.jit(self.sac.observe, donate_argnums=0)
         options = compiler_options(config.precision)
         self.compiled_update = jax.jit(self._update_rows, donate_argnums=0, compiler_options=options)
+        self.make_block: Callable[..., tuple[SacState, Any]] = self.compiled_update
+        """(state, rows, dual, key) -> state and metrics of a block; `Together` puts itself in between."""
         schedule = sac.mechanism.dual
         cycles, batches = (1, 1) if schedule is None else (schedule.most_cycles(config.block_updates), schedule.batches)
         self._dual_shape = (cycles, batches, config.batch_size)
@@ -59,7 +62,7 @@ class SacLearner(Learner[SacConfig, Replay]):
         """
         rows, dual = self.draw(memory)
         with self.turn:
-            self.state, metrics = self.compiled_update(self.state, rows, dual, self.keys.learn)
+            self.state, metrics = self.make_block(self.state, rows, dual, self.keys.learn)
         host = jax.device_get(metrics)
         if not self._compiled:
             release_unused_memory()
