@@ -28,7 +28,8 @@ def learn_seeds(
     A run gives the bits that it gives alone, as it shares nothing with the others but the processor. workers: runs at a
     time, as many as there are cores if None. batched: all runs go on at a time, and their gradient steps are one call
     under `vmap`, which fills an accelerator; each then learns what it learns alone, to rounding. None does so where JAX
-    has an accelerator and the methods are on soft actor-critic. learn: how one is trained, `agent.learn()` unless given. One that fails doesn't stop the others. SIGINT, SIGTERM and SIGHUP stop all of them after a checkpoint each;
+    has an accelerator and the methods are on soft actor-critic. learn: how one is trained, `agent.learn()` unless
+    given. One that fails doesn't stop the others. SIGINT, SIGTERM and SIGHUP stop all of them after a checkpoint each;
     those not begun stay so. ValueError for two agents of one seed, and for batched ones that can't be.
     """
     seeds = [agent.config.seed for agent in agents]
