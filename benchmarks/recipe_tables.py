@@ -196,7 +196,7 @@ WRITERS: dict[str, Callable[[pl.DataFrame], list[str]]] = {
 HEADS = {
     "tasks": "SAC-ALaM on ten tasks, preset `standard`",
     "full": "SAC-ALaM with as many steps as `standard` has by itself",
-    "ablation": "What `standard` is without each of its ingredients",
+    "ablation": "What `standard` was without each of its ingredients",
     "methods": "Every method with `standard`",
     "precision": "Products of gradient steps in float32 and in bfloat16",
 }
