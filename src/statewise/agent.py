@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
@@ -118,7 +119,7 @@ class Agent:
         if CheckpointStore(RunFolder(run).checkpoints, keep=1).latest() is not None:
             return cls.load(run, env, constraint=constraint)
         agent = cls.__new__(cls)
-        agent._begin(spec.config, making, run.parent)
+        agent._begin(spec.config, replace(making, begun=False), run.parent)
         agent.run_path = run
         return agent
 

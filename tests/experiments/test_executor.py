@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import sys
@@ -91,3 +92,17 @@ def test_a_child_ends_with_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     child.stop_with_the_parent()
     os.close(reading)
     assert received == [(os.getpid(), signal.SIGTERM), (os.getpid(), signal.SIGKILL)]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray isn't installed (the extra `grid`)")
+def test_a_task_of_ray_can_be_stopped_where_its_node_ignores_interrupts(tmp_path: Path) -> None:
+    """A shell's background job ignores SIGINT, by which Ray cancels, and so do the workers of a node begun in one."""
+    from statewise.experiments.grid.on_ray import REFUSED, carry_out
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert carry_out(str(tmp_path / "nowhere"), str(tmp_path / "log"), 1, ())[0] == REFUSED
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)

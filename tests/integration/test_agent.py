@@ -15,7 +15,9 @@ from support.toys import ExactPoint, Point
 from statewise import Agent
 from statewise.config import SacConfig
 from statewise.errors import CheckpointError, RunError
+from statewise.spec import RunSpec, make_config
 from statewise.storage.checkpoint import load, save
+from statewise.storage.run_folder import RunFolder
 
 OBS = np.random.default_rng(0).normal(size=(7, 2))
 
@@ -108,6 +110,14 @@ def test_a_run_without_a_checkpoint_is_opened_at_its_beginning(tiny_agent: MakeA
     assert opened.run_path == begun.run_path
     assert_same_policy(opened.learn(overwrite=True), whole)
     assert_same_policy(Agent.open(folder_of(begun), ExactPoint), whole)
+
+
+def test_a_folder_that_only_says_what_to_run_is_opened_without_a_word(tmp_path: Path) -> None:
+    """As a grid makes it; warnings are errors here."""
+    spec = RunSpec("SafetySwimmerVelocity-v1", make_config("sac-alam", **TINY_ALAM))
+    RunFolder.create(tmp_path / "run", spec.to_json()).unlock()
+    opened, made = Agent.open(tmp_path / "run"), Agent("sac-alam", spec.task, root=tmp_path)
+    assert opened.policy.about.environment == made.policy.about.environment
 
 
 def assert_same_policy(one: Agent, other: Agent) -> None:

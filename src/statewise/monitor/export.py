@@ -31,6 +31,7 @@ from statewise.sac.core import Sac, SacState
 from statewise.sac.mechanisms.fpi import FpiState
 from statewise.sac.mechanisms.multiplier import MultiplierState
 from statewise.sac.mechanisms.scalar import Scalar
+from statewise.sac.randomness import sample_noise
 from statewise.storage import checkpoint
 
 Arrays = dict[str, NDArray[Any]]
@@ -126,7 +127,7 @@ def _add_sac(arrays: Arrays, network: dict[str, Any], core: Sac, state: SacState
     for member in range(len(state.qc.b)):
         _add_mlp(arrays, f"cost/{member}", _member(state.qc, member))
     # As the policy draws them for a single observation: `Policy.risk(obs)` of one state is what is exported.
-    arrays["cost/noise"] = np.asarray(core.noise(key, 1, core.config.n_cost_samples)[:, 0])
+    arrays["cost/noise"] = np.asarray(sample_noise(key, core.config.n_cost_samples, 1, core.dims.action)[:, 0])
     network.update(
         activation="relu",
         squash="tanh",

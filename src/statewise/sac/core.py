@@ -25,7 +25,7 @@ from statewise.core.types import Array, Batch, Dims, Key, Metrics
 from statewise.runtime import product_precision
 from statewise.sac.mechanism import ActorTerms, CostTargetInputs, DualInputs, Mechanism, StepInputs
 from statewise.sac.networks import CriticNetwork, SacNetworks, make_networks
-from statewise.sac.randomness import StepKeys, StepNoise
+from statewise.sac.randomness import StepKeys, StepNoise, sample_noise
 
 QUANTILES = {"lam_q10": 0.1, "lam_q50": 0.5, "lam_q90": 0.9, "lam_max": 1.0}
 BOUNDARY = 0.05
@@ -326,7 +326,7 @@ class Sac:
     def dual_inputs(self, state: SacState, dual: Batch, key: Key) -> DualInputs:
         """What a dual cycle learns from: the states of its minibatches [M, B] and F̂ there."""
         cycles, size = dual.obs.shape[:2]
-        noise = self.noise(key, cycles * size, self.mechanism.n_cost_samples)
+        noise = sample_noise(key, self.mechanism.n_cost_samples, cycles * size, self.dims.action)
         by_minibatch = jnp.moveaxis(noise.reshape(-1, cycles, size, self.dims.action), 1, 0)
 
         def of_one(minibatch: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -348,7 +348,7 @@ class Sac:
 
     def _feasibility(self, nets: SacNetworks, state: SacState, inputs: Array, key: Key, samples: int) -> Array:
         """F̂(x) = (1/K) Σ_k Qc(x, a_k) under the current policy, Qc as `cost_twins` says: inputs [B, obs] -> [B]."""
-        return self._mean_cost(nets, state, inputs, self.noise(key, inputs.shape[0], samples))
+        return self._mean_cost(nets, state, inputs, sample_noise(key, samples, inputs.shape[0], self.dims.action))
 
     def _mean_cost(self, nets: SacNetworks, state: SacState, inputs: Array, noise: Array) -> Array:
         """F̂ of the actions that noise [K, B, action] gives: [B]."""
@@ -361,14 +361,7 @@ class Sac:
         """The noise of the gradient step with that key on `batch` transitions."""
         keys = StepKeys.of(key)
         following = jax.random.normal(keys.next, (batch, self.dims.action))
-        return StepNoise(following, self.noise(keys.actor, batch, self.mechanism.n_cost_samples))
-
-    def noise(self, key: Key, batch: int, samples: int) -> Array:
-        """Standard normal [max(K, 1), B, action]; the first sample's key doesn't depend on K."""
-        key_first, key_rest = jax.random.split(key)
-        first = jax.random.normal(key_first, (1, batch, self.dims.action))
-        rest = jax.random.normal(key_rest, (max(samples, 1) - 1, batch, self.dims.action))
-        return jnp.concatenate([first, rest])
+        return StepNoise(following, sample_noise(keys.actor, self.mechanism.n_cost_samples, batch, self.dims.action))
 
     def descend(self, name: str, state: SacState, params: Any, grads: Any) -> tuple[Any, Any]:
         """One step of the optimizer of that name: new parameters, new optimizer state."""

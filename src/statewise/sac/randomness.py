@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from statewise.core.types import Array, Key
 
@@ -31,3 +32,10 @@ class StepKeys(NamedTuple):
     def of(cls, key: Key) -> StepKeys:
         """From the step's own key."""
         return cls(*jax.random.split(key, len(cls._fields)))
+
+
+def sample_noise(key: Key, samples: int, batch: int, action: int) -> Array:
+    """Standard normal [max(K, 1), B, action] for K samples; the first sample's key doesn't depend on K."""
+    key_first, key_rest = jax.random.split(key)
+    first = jax.random.normal(key_first, (1, batch, action))
+    return jnp.concatenate([first, jax.random.normal(key_rest, (max(samples, 1) - 1, batch, action))])

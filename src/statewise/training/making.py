@@ -28,7 +28,7 @@ class Making:
     """Makes the same environments again and again, as training and evaluation must not share one.
 
     env: an id, a spec, a function; None where the run's record says it. constraint: a function or its
-    "module:function". run: its name, for messages.
+    "module:function". run: its name, for messages. begun: whether anything was learned in what is recorded.
     """
 
     env: str | EnvSpec | Callable[[], gymnasium.Env[Any, Any]] | None
@@ -38,6 +38,7 @@ class Making:
     task: str = ""
     recorded: Identity | None = None
     run: str = ""
+    begun: bool = True
 
     @classmethod
     def anew(
@@ -116,7 +117,7 @@ class Making:
 
     def _from_record(self, num_envs: int, constraint: Constraint | None, options: Mapping[str, Any]) -> SafeVectorEnv:
         recorded = self.recorded or Identity()
-        if not recorded.looks:
+        if self.begun and not recorded.looks:
             told = f"{self.run} is of before environments were recorded: taken to be {self.task} as its id makes it"
             warnings.warn(told, stacklevel=4)
         require_imported(self.task, "task")

@@ -119,6 +119,9 @@ def carry_out(path: str, log: str, cores: int, modules: tuple[str, ...]) -> tupl
 
     Called again where a worker died, so a process of the worker before may still be writing its checkpoint.
     """
+    # Ray cancels a task by SIGINT, which nodes that a shell started in its background ignore.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     run = Path(path)
     if not (run / "config.json").exists():
         return REFUSED, f"{socket.gethostname()} doesn't see {run}: put the grid's --root on a shared file system"
