@@ -38,7 +38,9 @@ class Together:
     def leave(self, learner: object) -> None:
         """Wait for this learner no more."""
         with self._turn:
-            self._members -= {place for place in self._members if self._learners[place] is learner}
+            for place in [place for place in self._members if self._learners[place] is learner]:
+                self._members.remove(place)
+                self._learners[place].make_block = self._learners[place].compiled_update
             self._make_if_all_wait()
 
     def _block(self, place: int, *asked: Any) -> Any:
