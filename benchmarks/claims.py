@@ -4,9 +4,10 @@
     python benchmarks/claims.py --runs FOLDER
 
 Two methods are compared by the probability that a run of one beats a run of the other on the same task (tasks weigh
-the same, ties halved, 95 % interval over seeds). A claim is reproduced where the interval lies above one half, not
-reproduced where it lies below, and unclear in between; likewise shares of runs. Only finished runs count, and only
-tasks that both have. Writes benchmarks/results/claims.md.
+the same, ties halved, 95 % interval over seeds). A claim is reproduced where the interval lies above one half and a
+permutation test of no difference has p <= 0.05, not reproduced where it lies below, likewise, and unclear in between;
+three seeds of both on one task can't say more than unclear. Shares of runs are held against one half by their interval.
+Only finished runs count, and only tasks that both have. Writes benchmarks/results/claims.md.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from statewise.storage.files import write_text_atomic
 RUNS = Path(__file__).parents[1] / "results" / "evaluation"
 RESULTS = Path(__file__).parent / "results" / "claims.md"
 OURS = "sac-alam"
+SIGNIFICANT = 0.05
 BASELINES = ("sac-lagnet", "sac-lag", "sac-pid", "asac", "sac-fpi", "p3o", "crpo")
 LESS_IS_BETTER = {"cost", "cost_swing", "return_swing", "violations", "lam_swing"}
 WORDS = {
@@ -105,9 +107,10 @@ def _comparison(runs: pl.DataFrame, measure: str, one: str, other: str) -> Line:
     here = known.filter(pl.col("task").is_in([task for (task,) in shared]), pl.col("label").is_in([one, other]))
     sign = -1.0 if measure in LESS_IS_BETTER else 1.0
     x, y = (_sample(here, label, measure, sign) for label in (one, other))
-    found = intervals.improvement(x, y)
+    found, p = intervals.improvement(x, y), intervals.permutation_test(x, y, np.random.default_rng(0))
     means = " against ".join(_number(sign * float(np.mean([v.mean() for v in side])) + 0.0) for side in (x, y))
-    return what, f"with probability {_interval(found)}, {_extent(here)}; {means} on average", _verdict(found)
+    verdict = _verdict(found) if p <= SIGNIFICANT else "unclear"
+    return what, f"with probability {_interval(found)}, p {p:.2g}, {_extent(here)}; {means} on average", verdict
 
 
 def _sample(runs: pl.DataFrame, label: str, measure: str, sign: float) -> Sample:

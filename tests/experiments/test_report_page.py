@@ -189,6 +189,16 @@ def test_a_film_in_a_runs_folder_is_in_its_detail_where_there_is_room(
     assert not any("<b>" in text for text in seen)
 
 
+def test_a_page_made_where_its_runs_lie_says_nothing_of_where_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path, "sac", 0, [1.0, 2.0], [0.0, 0.0])
+    monkeypatch.chdir(tmp_path)
+    (detail,) = build_page(evaluate(read_runs([Path()]))).details.values()
+    assert "statewise evaluate SafetyPointGoal1-v0/sac/seed-0-" in html.unescape(detail["html"])
+    assert str(tmp_path) not in detail["html"]
+
+
 def test_cells() -> None:
     assert estimate(17.12, 14.2, 20.0) == Cell("17.1 [14.2, 20.0]", 17.12)
     assert estimate(0.0123, None, None) == Cell("0.012", 0.0123)

@@ -233,13 +233,19 @@ def _details(evaluation: Evaluation, runs: list[dict[str, Any]]) -> dict[int, di
 
 def _detail(run: dict[str, Any], films: Films) -> str:
     who = f"{run['label']} on {run['task']}, seed {run['seed']}"
-    command, place = run["command"], Path(run["run"])
-    said = f"<pre>{html.escape(command)}</pre>" if command else f"<p>Imported from {html.escape(run['run'])}.</p>"
+    command, place = run["command"], _from_here(Path(run["run"]))
+    said = f"<pre>{html.escape(command)}</pre>" if command else f"<p>Imported from {html.escape(str(place))}.</p>"
     measured = [
         [name, estimate(run[name], None, None), meaning] for name, meaning in MEASURES.items() if run[name] is not None
     ]
     shown = table("Measures of this run", ["measure", "value", "meaning"], measured, name="run")
     return f"<h3 tabindex='-1'>{html.escape(who)}</h3>{said}{_film(place, who, films) if command else ''}{shown}"
+
+
+def _from_here(path: Path) -> Path:
+    """The path as one would type it in the working folder: a page that is passed on tells no more of the machine."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _film(place: Path, who: str, films: Films) -> str:
