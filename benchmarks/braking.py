@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from statewise import Agent
 from statewise.config import (
     AlamConfig,
+    AlamGaConfig,
     FpiConfig,
     LagConfig,
     MultiplierConfig,
@@ -71,7 +72,10 @@ SETTINGS: dict[type[RunConfig], dict[str, Any]] = {
         "cost_threshold": 0.3,  # 0.95^23: no speed needs more than 10 steps to stop, so all danger is nearer
     },
     MultiplierConfig: {"multiplier_learning_rate": 1e-3},
-    AlamConfig: {"dual_interval": 50},  # 100 inner steps in 1000 gradient steps, as LagNet has
+    # 100 inner steps in 1000 gradient steps, as LagNet has. Without a cap the regression follows its target on upwards
+    # where nothing is safe any more, until the policy's loss is about those states alone; ascent needs the height.
+    AlamConfig: {"dual_interval": 50, "multiplier_max": 50.0},
+    AlamGaConfig: {"multiplier_max": None},
     ScalarConfig: {"cost_threshold": 0.1},  # of the mean over all states, most of which are in no danger
     LagConfig: {"lambda_learning_rate": 2e-2},
     PidConfig: {"pid_kp": 10.0, "pid_ki": 0.1, "pid_kd": 10.0},  # values of reward are some 20 times those of F
