@@ -120,6 +120,7 @@ def test_as_many_learn_at_a_time_as_there_are_workers() -> None:
         (["--seeds", "0", "0"], "seeds: 0 is there twice"),
         (["--seeds", "0", "-1"], "seed: -1 is not allowed"),
         (["--seeds", "0", "x"], "seeds: ['0', 'x'] is not allowed; all have to be whole numbers"),
+        (["--batch-seeds", "True"], "batch_seeds: True is not allowed without --seeds"),
         (["--seeds", "0", "1", "--wandb", "mine"], "wandb: can't hold several runs in one process"),
     ],
 )

@@ -33,6 +33,8 @@ def train(argv: list[str]) -> int:
         from statewise.cli.seeds import train_seeds
 
         return train_seeds(args)
+    if args.batch_seeds is not None:
+        raise ValueError(f"batch_seeds: {args.batch_seeds} is not allowed without --seeds, which names what to batch")
     return _learn(make_agent(args, args.config), args, overwrite=args.overwrite)
 
 
