@@ -8,8 +8,9 @@
     python benchmarks/recipe.py tasks --report          # only write the tables again
     python benchmarks/recipe.py tasks --cores 0 1       # which cores, one run each
 
-Every run is one `statewise train` with the threads capped, resumed where it stopped. What a finished run came to is
-kept in benchmarks/results/recipe.csv and its evaluations in recipe-curves.csv, so that it is never run again; the
+Every run is one `statewise train` with the threads capped, resumed where it stopped; runs that are in the root folder
+already are taken from there, so that those of a grid serve as well (`--root runs/evaluation`). What a finished run came
+to is kept in benchmarks/results/recipe.csv and its evaluations in recipe-curves.csv, so that it is never run again; the
 tables recipe-<name>.md are made of these files alone. Figures are of 20 episodes that no evaluation in training saw.
 """
 
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from recipe_jobs import EPISODE_SEED, EPISODES, TABLES, Job
+from recipe_jobs import EPISODE_SEED, EPISODES, STANDARD, TABLES, Job
 from recipe_tables import CURVES, RESULTS, RUNS, read, report
 
 from statewise import Agent
@@ -51,6 +52,8 @@ def _flag(name: str, value: Any) -> list[str]:
 
 def folder_of(work: Job, root: Path) -> Path:
     """Where a run's own root lies: labels keep ablations of one method apart."""
+    if work.label == STANDARD:
+        return root
     name = "".join(c if c.isalnum() else "-" for c in work.label)
     return root / name
 

@@ -9,11 +9,15 @@ from statewise.config import OnPolicyConfig
 from statewise.methods import METHODS
 
 STEPS, ON_POLICY_STEPS = 400_000, 1_000_000
+EVALUATIONS = 20
+"""Evaluations in a run of these lengths, as many as evaluation.toml has, whose runs these are."""
 FULL_STEPS = 1_000_000
 """Steps of `standard` where nobody names another number."""
-FULL = "standard, whole"
+STANDARD, FULL = "standard", "standard, whole"
+THEN, FULL_THEN = "standard, then", "standard, whole, then"
+"""`standard` as it was when its ingredients were taken away, and with as many steps as it has by itself."""
 EARLIER: dict[str, Any] = {"action_span": "effective", "zeta": 1e-12}
-"""Fields of `standard` when these tables were measured; both went back to the paper's values by the ablation."""
+"""Fields that it had then; both went back to the paper's values by that table."""
 EPISODES = 20
 EPISODE_SEED = 5_000_003
 """Seed of the episodes behind the tables, far from those of the evaluations in training."""
@@ -85,24 +89,36 @@ class Job(NamedTuple):
         return self.label, self.method, self.task, self.seed
 
 
-def job(method: str, task: str, seed: int, label: str = "standard", **fields: Any) -> Job:
-    """A run with what `standard` had when the tables were measured, but for `fields`."""
+def job(method: str, task: str, seed: int, label: str = STANDARD, **fields: Any) -> Job:
+    """A run of `standard`, but for `fields`."""
+    return Job(label, method, task, seed, {"total_steps": STEPS, **fields})
+
+
+def job_then(method: str, task: str, seed: int, label: str = THEN, **fields: Any) -> Job:
+    """A run with what `standard` had when it was taken apart, but for `fields`."""
     known = {name: value for name, value in EARLIER.items() if hasattr(METHODS[method].config, name)}
-    return Job(label, method, task, seed, {"total_steps": STEPS, **known, **fields})
+    return job(method, task, seed, label, **{**known, **fields})
+
+
+def job_of_evaluation(method: str, task: str, seed: int) -> Job:
+    """A run as evaluation.toml has it; on-policy methods take as many steps as the others' time buys."""
+    steps = ON_POLICY_STEPS if issubclass(METHODS[method].config, OnPolicyConfig) else STEPS
+    return job(method, task, seed, total_steps=steps, eval_interval=steps // EVALUATIONS)
 
 
 def jobs_of_tasks() -> list[Job]:
     """SAC-ALaM with two seeds (three on Goal1) beside one of SAC."""
     methods = (("sac-alam", 0), ("sac", 0), ("sac-alam", 1))
-    return [*(job(method, task, seed) for method, seed in methods for task in TASKS), job("sac-alam", GOAL, 2)]
+    runs = [job_of_evaluation(method, task, seed) for method, seed in methods for task in TASKS]
+    return [*runs, job_of_evaluation("sac-alam", GOAL, 2)]
 
 
 def jobs_of_ablation() -> list[Job]:
     """Each ingredient taken away: two seeds on Goal1, one on HalfCheetah."""
     runs = [(GOAL, 0), (CHEETAH, 0), (GOAL, 1)]
-    whole = [job("sac-alam", task, seed) for task, seed in runs]
+    whole = [job_then("sac-alam", task, seed) for task, seed in runs]
     without = [
-        job("sac-alam", task, seed, name, **fields)
+        job_then("sac-alam", task, seed, name, **fields)
         for task, seed in runs
         for name, fields in WITHOUT.items()
         if task != CHEETAH or name not in IDLE_ON_CHEETAH
@@ -111,14 +127,8 @@ def jobs_of_ablation() -> list[Job]:
 
 
 def jobs_of_methods() -> list[Job]:
-    """All methods, two seeds on two tasks; on-policy ones take as many steps as the others' time buys."""
-    steps = {name: ON_POLICY_STEPS if issubclass(METHODS[name].config, OnPolicyConfig) else STEPS for name in METHODS}
-    return [
-        job(method, task, seed, total_steps=steps[method])
-        for seed in (0, 1)
-        for task in (GOAL, CHEETAH)
-        for method in METHODS
-    ]
+    """All methods, two seeds on two tasks."""
+    return [job_of_evaluation(method, task, seed) for seed in (0, 1) for task in (GOAL, CHEETAH) for method in METHODS]
 
 
 def jobs_of_full() -> list[Job]:
@@ -131,7 +141,7 @@ def jobs_of_full() -> list[Job]:
 def jobs_of_precision() -> list[Job]:
     """Products of gradient steps in float32 and in bfloat16: three seeds on Goal1, two on HalfCheetah."""
     return [
-        job("sac-alam", task, seed, f"{precision} products", precision=precision)
+        job_then("sac-alam", task, seed, f"{precision} products", precision=precision)
         for task, seed in ((GOAL, 0), (GOAL, 1), (GOAL, 2), (CHEETAH, 0), (CHEETAH, 1))
         for precision in PRECISIONS
     ]

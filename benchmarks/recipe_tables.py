@@ -8,7 +8,21 @@ from pathlib import Path
 import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from recipe_jobs import CHEETAH, EPISODES, FULL, FULL_STEPS, GOAL, PRECISIONS, PUBLISHED, STEPS, TASKS, WITHOUT
+from recipe_jobs import (
+    CHEETAH,
+    EPISODES,
+    FULL,
+    FULL_STEPS,
+    FULL_THEN,
+    GOAL,
+    PRECISIONS,
+    PUBLISHED,
+    STANDARD,
+    STEPS,
+    TASKS,
+    THEN,
+    WITHOUT,
+)
 
 from statewise.methods import METHODS
 from statewise.report.styles import styles_of
@@ -53,8 +67,13 @@ def table_of_tasks(runs: pl.DataFrame) -> list[str]:
 
 def table_of_full(runs: pl.DataFrame) -> list[str]:
     """As `table_of_tasks`, with what the evaluations of the second half come to, as a moment says little."""
+    now, then = (_table_of_full(runs.filter(pl.col("label") == label), label) for label in (FULL, FULL_THEN))
+    return [*now, "", "With what `standard` had when it was taken apart:", "", *then]
+
+
+def _table_of_full(runs: pl.DataFrame, label: str) -> list[str]:
     head, rule, *rows = table_of_tasks(runs)
-    later = read(CURVES).filter((pl.col("label") == FULL) & (pl.col("step") >= FULL_STEPS // 2))
+    later = read(CURVES).filter((pl.col("label") == label) & (pl.col("step") >= FULL_STEPS // 2))
     means = later.group_by("task", "seed").agg(pl.col("return", "cost").mean()).sort("seed")
     tasks = [task for task in TASKS if task in set(runs["task"])]
     cells = (pairs(means.filter(pl.col("task") == task), "") for task in tasks)
@@ -71,14 +90,14 @@ def table_of_ablation(runs: pl.DataFrame) -> list[str]:
         "| without (instead) | PointGoal1, by seed | sampled policy | bias of F̂ | λ 50 % | HalfCheetah | bias of F̂ |",
         "|---" * 7 + "|",
     ]
-    for name in ("standard", *WITHOUT):
+    for name in (THEN, *WITHOUT):
         here = runs.filter((pl.col("label") == name) & (pl.col("method") == "sac-alam"))
         goal = here.filter((pl.col("task") == GOAL) & (pl.col("seed") < 2)).sort("seed")
         cheetah = here.filter((pl.col("task") == CHEETAH) & (pl.col("seed") == 0))
         if not len(here):
             continue
         cells = [
-            "nothing: `standard`" if name == "standard" else name,
+            "nothing" if name == THEN else name,
             pairs(goal, ""),
             pairs(goal, "sampled_"),
             "; ".join(f"{x:+.2f}" for x in goal["f_bias"]),
@@ -102,9 +121,7 @@ def table_of_methods(runs: pl.DataFrame) -> list[str]:
             "|---" * 9 + "|",
         ]
         for method in METHODS:
-            here = runs.filter(
-                (pl.col("label") == "standard") & (pl.col("task") == task) & (pl.col("method") == method)
-            )
+            here = runs.filter((pl.col("task") == task) & (pl.col("method") == method))
             here = here.filter(pl.col("seed") < 2).sort("seed")
             if not len(here):
                 continue
@@ -202,16 +219,15 @@ HEADS = {
 }
 
 
-COMPARISONS = ("ablation", "precision")
-"""Tables of several labels, without a picture."""
+LABELS = {"tasks": STANDARD, "methods": STANDARD, "full": FULL}
+"""The runs of the tables that have a picture; the others are of several labels."""
 
 
 def report(name: str) -> None:
     """Write a table from the results."""
     runs = read(RUNS)
-    label = FULL if name == "full" else "standard"
-    if name not in COMPARISONS:
-        runs = runs.filter(pl.col("label") == label)
+    if name in ("tasks", "methods"):
+        runs = runs.filter(pl.col("label") == STANDARD)
     text = [
         f"# {HEADS[name]}, {FULL_STEPS if name == 'full' else STEPS:,} environment steps",
         "",
@@ -220,8 +236,8 @@ def report(name: str) -> None:
         *WRITERS[name](runs),
     ]
     write_text_atomic(RESULTS / f"recipe-{name}.md", "\n".join(text).rstrip() + "\n")
-    curves = read(CURVES).filter(pl.col("label") == label)
-    if name not in COMPARISONS:
+    if name in LABELS:
+        curves = read(CURVES).filter(pl.col("label") == LABELS[name])
         rows = [task for task in ((GOAL, CHEETAH) if name == "methods" else TASKS) if task in set(curves["task"])]
         picture(curves, rows, "method", RESULTS / f"recipe-{name}.png")
     print("\n".join(text))
