@@ -12,6 +12,7 @@ from support.core_bridge import critic_nets, mlp_net, to_float64
 from support.learners import DIMS, key, random_batch
 from support.numpy_reference import critics, mlp, multiplier
 
+from statewise.core import networks
 from statewise.core.networks import (
     apply_critic,
     apply_multiplier,
@@ -112,3 +113,21 @@ def test_the_multiplier_is_never_negative(scale: float) -> None:
     params = jax.tree.map(lambda x: scale * x, init_multiplier(key(2), DIMS, (4,), -3.0))
     lam = apply_multiplier(params, random_batch(0).obs)
     assert bool(jnp.all((lam >= 0.0) & jnp.isfinite(lam)))
+
+
+def test_members_in_one_batched_call_give_what_they_give_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values and gradients of both, to rounding; on a CPU they are one by one, bit by bit what a loop gives."""
+    params = init_critic(key(0), DIMS, HIDDEN, 3)
+    batch = random_batch(7)
+
+    def value(params: networks.Critic) -> jax.Array:
+        return jnp.sum(jnp.square(apply_critic(params, batch.obs, batch.action)))
+
+    apart, slopes = jax.value_and_grad(value)(params)
+    each = [apply_critic(jax.tree.map(lambda p, e=e: p[e : e + 1], params), batch.obs, batch.action) for e in range(3)]
+    np.testing.assert_array_equal(apply_critic(params, batch.obs, batch.action), jnp.concatenate(each))
+    monkeypatch.setattr(networks, "batches_members", lambda: True)
+    assert "batching_dims = [0] x [0]" in jax.jit(value).lower(params).as_text()
+    together, others = jax.value_and_grad(value)(params)
+    np.testing.assert_allclose(together, apart, rtol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), slopes, others)

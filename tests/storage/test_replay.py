@@ -357,3 +357,23 @@ def test_foreign_file_is_refused(tmp_path_factory: pytest.TempPathFactory, conte
     with pytest.raises(CheckpointError, match=r"replay\.bin"):
         Replay(LAYOUT, 4, path=path)
     assert path.read_bytes() == content
+
+
+def test_rows_by_number_are_those_that_were_added_and_still_there() -> None:
+    replay = Replay(LAYOUT, 5, slack=2)
+    for first in (0, 4, 8):
+        replay.add(numbered_rows(first, 4))
+    np.testing.assert_array_equal(replay.rows_from(8, 12), numbered_rows(8, 4))
+    np.testing.assert_array_equal(replay.rows_from(7, 7), numbered_rows(7, 0))
+    for first, end in [(6, 9), (8, 13), (9, 8)]:
+        with pytest.raises(ValueError, match=f"rows {first} to {end} are not within 7 to 12"):
+            replay.rows_from(first, end)
+
+
+def test_places_are_where_the_drawn_rows_lie() -> None:
+    replay = Replay(LAYOUT, 5, slack=2)
+    replay.add(numbered_rows(0, 7))
+    replay.add(numbered_rows(7, 3))
+    drawn = replay.sample(4, 1, (50,), recent=3)[:, 0]
+    np.testing.assert_array_equal(replay.places_of(4, 1, (50,), recent=3) % replay.places, drawn % replay.places)
+    assert set(drawn) == {7, 8, 9}

@@ -71,7 +71,7 @@ def init_critic(key: Key, dims: Dims, hidden: tuple[int, ...], ensemble: int) ->
 
 def critic_features(params: Critic, obs: Array, product: Product = float32) -> Array:
     """The state's share of the first layer: obs [B, obs] -> [E, B, hidden], to be shared by all sampled actions."""
-    return jnp.stack([product(obs, member.w_obs) + member.b for member in critic_members(params)])
+    return over_members(lambda member: product(obs, member.w_obs) + member.b, params)
 
 
 def critic_values(params: Critic, features: Array, action: Array, product: Product = float32) -> Array:
@@ -84,12 +84,23 @@ def critic_values(params: Critic, features: Array, action: Array, product: Produ
         x = jax.nn.relu(first).reshape(samples * batch, -1)
         return apply_mlp(member.rest, x, product=product).reshape(samples, batch)
 
-    return jnp.stack([values(m, f) for m, f in zip(critic_members(params), features, strict=True)])
+    return over_members(values, params, features)
 
 
-def critic_members(params: Critic) -> list[Critic]:
-    """The members of an ensemble, one by one: on CPU, XLA is faster at plain matrix products than at batched ones."""
-    return [jax.tree.map(lambda p, e=e: p[e], params) for e in range(params.b.shape[0])]
+def over_members(f: Callable[..., Array], params: Critic, *shares: Array) -> Array:
+    """f(member, its share of each of `shares` [E, ...]) of all members of an ensemble, stacked: [E, ...].
+
+    One by one on a CPU, where XLA is faster at plain products than at batched ones; elsewhere in one batched call.
+    """
+    if batches_members():
+        return jax.vmap(f)(params, *shares)
+    members = (jax.tree.map(lambda leaf, e=e: leaf[e], (params, *shares)) for e in range(params.b.shape[0]))
+    return jnp.stack([f(*member) for member in members])
+
+
+def batches_members() -> bool:
+    """Whether the members of an ensemble are one batched call: where JAX has an accelerator."""
+    return jax.default_backend() != "cpu"
 
 
 def apply_critic(params: Critic, obs: Array, action: Array) -> Array:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +18,9 @@ from statewise.core.types import TaskFacts
 from statewise.errors import DivergenceError
 from statewise.learner import Learner, require_finite
 from statewise.runtime import compiler_options, release_unused_memory
+from statewise.sac import device_rows
 from statewise.sac.core import Sac, SacState
+from statewise.sac.device_rows import DeviceRows
 from statewise.storage.replay import Replay
 
 
@@ -38,7 +41,8 @@ class SacLearner(Learner[SacConfig, Replay]):
         schedule = sac.mechanism.dual
         cycles, batches = (1, 1) if schedule is None else (schedule.most_cycles(config.block_updates), schedule.batches)
         self._dual_shape = (cycles, batches, config.batch_size)
-        self._no_dual = np.zeros((*self._dual_shape, self.layout.width), np.float32)
+        self._no_dual = jnp.zeros((*self._dual_shape, self.layout.width), jnp.float32)
+        self._source: Replay | DeviceRows | None = None
 
     # --- learning ------------------------------------------------------------------------------------------------
 
@@ -74,14 +78,24 @@ class SacLearner(Learner[SacConfig, Replay]):
         means = {name: float(np.mean(values)) for name, values in host["steps"].items()}
         return means | {name: float(value) for name, value in host["state"].items()}
 
-    def draw(self, replay: Replay) -> tuple[Floats, Floats]:
-        """The block's minibatches [n, B, D] and those of its dual cycles [C, M, B, D] (zeros where none is due)."""
+    def draw(self, replay: Replay) -> tuple[Any, Any]:
+        """The block's minibatches [n, B, D] and those of its dual cycles [C, M, B, D] (zeros where none is due).
+
+        They are gathered on the device where an accelerator has room for a copy of the replay's rows.
+        """
         c, block = self.config, self.gradient_step // self.config.block_updates
-        rows = replay.sample(c.seed, 2 * block, (c.block_updates, c.batch_size))
+        source = self._source_of(replay)
+        rows = source.sample(c.seed, 2 * block, (c.block_updates, c.batch_size))
         schedule = self.sac.mechanism.dual
         if schedule is None or not schedule.is_due_within(self.gradient_step, self.gradient_step + c.block_updates):
             return rows, self._no_dual
-        return rows, replay.sample(c.seed, 2 * block + 1, self._dual_shape)
+        return rows, source.sample(c.seed, 2 * block + 1, self._dual_shape)
+
+    def _source_of(self, replay: Replay) -> Replay | DeviceRows:
+        known = self._source.replay if isinstance(self._source, DeviceRows) else self._source
+        if self._source is None or known is not replay:
+            self._source = DeviceRows(replay) if device_rows.fit(replay) else replay
+        return self._source
 
     # --- what is compiled ----------------------------------------------------------------------------------------
 

@@ -112,8 +112,11 @@ class Replay:
         self.capacity = capacity
         self.slack = slack
         self.count = 0
-        self._places = capacity + slack
-        self._store = RowStore(path, title, self._places, layout.width)
+        self.places = capacity + slack
+        """Rows that there is room for; row number n lies at n modulo this."""
+        self.rewinds = 0
+        """How often `rewind` was called: what was read of the rows before may be void."""
+        self._store = RowStore(path, title, self.places, layout.width)
         self._flushed = 0
         self._must_rewind = self._store.written > 0
         self._digests: dict[tuple[int, int], str] = {}
@@ -127,15 +130,15 @@ class Replay:
 
         Raises RunError when the disk is full; nothing is added then.
         """
-        if rows.ndim != 2 or rows.shape[1] != self.layout.width or len(rows) > self._places:
-            allowed = f"[at most {self._places}, {self.layout.width}]"
+        if rows.ndim != 2 or rows.shape[1] != self.layout.width or len(rows) > self.places:
+            allowed = f"[at most {self.places}, {self.layout.width}]"
             raise ValueError(f"rows have shape {rows.shape}, but this replay takes {allowed}")
         if self._must_rewind:
             raise CheckpointError(f"{self._store.path} holds rows already: call rewind(count) before adding")
         end = self.count + len(rows)
         self._announce(end)
-        start = self.count % self._places
-        head = min(len(rows), self._places - start)
+        start = self.count % self.places
+        head = min(len(rows), self.places - start)
         self._store.rows[start : start + head] = rows[:head]
         self._store.rows[: len(rows) - head] = rows[head:]
         self.count = end
@@ -154,16 +157,28 @@ class Replay:
         The draw is a function of (seed, step, count) alone. The array is fresh unless `out` is given: fill an
         `out` again only when no device still reads it. Raises ValueError when there is nothing to draw from.
         """
+        index = self.places_of(seed, step, shape, recent=recent)
+        if out is None:
+            out = np.empty((*shape, self.layout.width), np.float32)
+        return np.take(self._store.rows, index, axis=0, out=out, mode="wrap")
+
+    def places_of(
+        self, seed: int, step: int, shape: tuple[int, ...], *, recent: int | None = None
+    ) -> NDArray[np.int64]:
+        """Where the rows lie that `sample` draws: their numbers modulo `places`."""
         window = len(self) if recent is None else min(len(self), recent)
         if window < 1:
             raise ValueError(f"cannot sample from {window} rows: add rows first, and let recent be 1 or more")
         # The step is the counter's high word: streams of two steps are 2**192 draws apart and never overlap.
         philox = np.random.Philox(key=[seed, _SAMPLE_STREAM], counter=[0, 0, 0, step])
-        first = (self.count - window) % self._places
-        index = np.random.Generator(philox).integers(first, first + window, size=shape)
-        if out is None:
-            out = np.empty((*shape, self.layout.width), np.float32)
-        return np.take(self._store.rows, index, axis=0, out=out, mode="wrap")
+        first = (self.count - window) % self.places
+        return np.random.Generator(philox).integers(first, first + window, size=shape)
+
+    def rows_from(self, first: int, end: int) -> Rows:
+        """A copy of the rows that were added as number `first` to `end` - 1, all within the window."""
+        if not self.count - len(self) <= first <= end <= self.count:
+            raise ValueError(f"rows {first} to {end} are not within {self.count - len(self)} to {self.count}")
+        return np.take(self._store.rows, np.arange(first, end), axis=0, mode="wrap")
 
     def flush(self) -> None:
         """Make all rows added so far durable; the cost grows with the rows added since the last call."""
@@ -197,6 +212,7 @@ class Replay:
         if count == 0:
             self._store.written = 0
         self.count = self._flushed = count
+        self.rewinds += 1
         self._digests = {}
         if digests is not None:
             self._verify(digests)
@@ -224,17 +240,17 @@ class Replay:
             first = end
 
     def _digest(self, first: int, end: int) -> str:
-        rows, place, count = self._store.rows, first % self._places, end - first
+        rows, place, count = self._store.rows, first % self.places, end - first
         head = rows[place : place + count]
         return hashlib.blake2b(head.tobytes() + rows[: count - len(head)].tobytes(), digest_size=8).hexdigest()
 
     def _is_lost(self, count: int, written: int) -> bool:
         """Whether writing up to row `written` overwrites a row of the window at `count`."""
-        return count > 0 and written - self._places > max(0, count - self.capacity)
+        return count > 0 and written - self.places > max(0, count - self.capacity)
 
     def _announce(self, end: int) -> None:
         """Make room for rows up to `end` and record it, before the first of them overwrites an older row."""
-        self._store.reserve(min(end, self._places))
+        self._store.reserve(min(end, self.places))
         written = self._store.written
         if end <= written:
             return
