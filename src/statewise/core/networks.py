@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from statewise.core.products import Product, float32
+from statewise.core.products import FLOAT32, Arithmetic
 from statewise.core.types import Array, Dims, Key
 
 LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0
@@ -53,12 +53,18 @@ def init_mlp(key: Key, sizes: tuple[int, ...], ensemble: tuple[int, ...] = ()) -
 
 
 def apply_mlp(
-    params: Mlp, x: Array, activation: Callable[[Array], Array] = jax.nn.relu, product: Product = float32
+    params: Mlp, x: Array, activation: Callable[[Array], Array] | None = None, arithmetic: Arithmetic = FLOAT32
 ) -> Array:
-    """`activation` between the layers, none behind the last, which is always in float32: [..., in] -> [..., out]."""
-    for layer in params[:-1]:
-        x = activation(product(x, layer.w) + layer.b)
+    """`activation`, None for max(x, 0), between the layers; the last is always in float32: [..., in] -> [..., out]."""
+    for place, layer in enumerate(params[:-1], 1):
+        apart = arithmetic.product(x, layer.w) + layer.b
+        x = rectify(apart, params[place:], arithmetic) if activation is None else activation(apart)
     return x @ params[-1].w + params[-1].b
+
+
+def rectify(x: Array, following: Mlp, arithmetic: Arithmetic) -> Array:
+    """max(x, 0) as the layers that follow take it: the last one of all takes float32."""
+    return arithmetic.rectify(x) if len(following) > 1 else jax.nn.relu(x)
 
 
 def init_critic(key: Key, dims: Dims, hidden: tuple[int, ...], ensemble: int) -> Critic:
@@ -69,20 +75,20 @@ def init_critic(key: Key, dims: Dims, hidden: tuple[int, ...], ensemble: int) ->
     return Critic(first.w[:, : dims.obs], first.w[:, dims.obs :], first.b, rest)
 
 
-def critic_features(params: Critic, obs: Array, product: Product = float32) -> Array:
+def critic_features(params: Critic, obs: Array, arithmetic: Arithmetic = FLOAT32) -> Array:
     """The state's share of the first layer: obs [B, obs] -> [E, B, hidden], to be shared by all sampled actions."""
-    return over_members(lambda member: product(obs, member.w_obs) + member.b, params)
+    return over_members(lambda member: arithmetic.product(obs, member.w_obs) + member.b, params)
 
 
-def critic_values(params: Critic, features: Array, action: Array, product: Product = float32) -> Array:
+def critic_values(params: Critic, features: Array, action: Array, arithmetic: Arithmetic = FLOAT32) -> Array:
     """Action values from shared features: [E, B, hidden] and action [K, B, action] -> [E, K, B]."""
     samples, batch, _ = action.shape
     flat = action.reshape(samples * batch, -1)
 
     def values(member: Critic, features: Array) -> Array:
         first = features + (flat @ member.w_action).reshape(samples, batch, -1)
-        x = jax.nn.relu(first).reshape(samples * batch, -1)
-        return apply_mlp(member.rest, x, product=product).reshape(samples, batch)
+        x = rectify(first, member.rest, arithmetic).reshape(samples * batch, -1)
+        return apply_mlp(member.rest, x, arithmetic=arithmetic).reshape(samples, batch)
 
     return over_members(values, params, features)
 
@@ -113,9 +119,9 @@ def init_policy(key: Key, dims: Dims, hidden: tuple[int, ...]) -> Mlp:
     return init_mlp(key, (dims.obs, *hidden, 2 * dims.action))
 
 
-def policy_moments(params: Mlp, obs: Array, product: Product = float32) -> tuple[Array, Array]:
+def policy_moments(params: Mlp, obs: Array, arithmetic: Arithmetic = FLOAT32) -> tuple[Array, Array]:
     """Mean and log-std of the Gaussian before the tanh, log-std clipped to [−20, 2]: each [..., action]."""
-    mean, log_std = jnp.split(apply_mlp(params, obs, product=product), 2, axis=-1)
+    mean, log_std = jnp.split(apply_mlp(params, obs, arithmetic=arithmetic), 2, axis=-1)
     return mean, jnp.clip(log_std, LOG_STD_MIN, LOG_STD_MAX)
 
 

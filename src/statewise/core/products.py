@@ -1,8 +1,9 @@
-"""Matrix products of the gradient step, in float32 or with operands rounded to bfloat16."""
+"""Hidden layers of the gradient step, in float32 or with the operands of their products rounded to bfloat16."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,15 @@ from jax import lax
 from statewise.core.types import Array
 
 Product = Callable[[Array, Array], Array]
-"""(x [..., m], w [m, n]) -> [..., n], float32 in and out."""
+"""(x [..., m], w [m, n]) -> [..., n] in float32."""
+
+
+class Arithmetic(NamedTuple):
+    """How a hidden layer is computed."""
+
+    product: Product
+    rectify: Callable[[Array], Array]
+    """max(x, 0) of what goes into another product."""
 
 
 def float32(x: Array, w: Array) -> Array:
@@ -30,16 +39,16 @@ def _rounded(x: Array, w: Array, axis: int) -> Array:
     return lax.dot_general(x.astype(jnp.bfloat16), w, contract, preferred_element_type=jnp.float32)
 
 
-def _forward(x: Array, w: Array) -> tuple[Array, tuple[Array, Array]]:
+def _forward(x: Array, w: Array) -> tuple[Array, tuple[Array, Array, Array]]:
     rounded = x.astype(jnp.bfloat16), w.astype(jnp.bfloat16)
-    return _rounded(*rounded, 0), rounded
+    return _rounded(*rounded, 0), (*rounded, jnp.zeros(0, x.dtype))
 
 
-def _backward(saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
-    x, w = saved
+def _backward(saved: tuple[Array, Array, Array], g: Array) -> tuple[Array, Array]:
+    x, w, like_x = saved
     g = g.astype(jnp.bfloat16)
     flat_x, flat_g = x.reshape(-1, x.shape[-1]), g.reshape(-1, g.shape[-1])
-    return _rounded(g, w, 1), _rounded(_transposed(flat_x), flat_g, 0)
+    return _rounded(g, w, 1).astype(like_x.dtype), _rounded(_transposed(flat_x), flat_g, 0)
 
 
 def _transposed(x: Array) -> Array:
@@ -54,4 +63,23 @@ def _transposed(x: Array) -> Array:
 
 bfloat16.defvjp(_forward, _backward)
 
-PRODUCTS: dict[str, Product] = {"float32": float32, "bfloat16": bfloat16}
+
+@jax.custom_vjp
+def rectified(x: Array) -> Array:
+    """max(x, 0) rounded to bfloat16, as the next product takes it: nothing in float32 is kept, backwards neither."""
+    return jnp.maximum(x, 0.0).astype(jnp.bfloat16)
+
+
+def _rectify(x: Array) -> tuple[Array, Array]:
+    y = rectified(x)
+    return y, y
+
+
+def _rectify_back(y: Array, g: Array) -> tuple[Array]:
+    return (jnp.where(y > 0, g, jnp.zeros_like(g)).astype(jnp.float32),)
+
+
+rectified.defvjp(_rectify, _rectify_back)
+
+FLOAT32 = Arithmetic(float32, jax.nn.relu)
+ARITHMETIC = {"float32": FLOAT32, "bfloat16": Arithmetic(bfloat16, rectified)}

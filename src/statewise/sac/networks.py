@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from statewise.config import AlamConfig, MultiplierConfig, SacConfig
 from statewise.core import networks as nets
-from statewise.core.products import PRODUCTS
+from statewise.core.products import ARITHMETIC
 from statewise.core.types import Array, Dims, Key
 
 
@@ -60,12 +60,12 @@ def make_networks(
     precision: of the products in policy and critics but for their last layers, `core.products`. The multiplier's are
     always in float32.
     """
-    product = PRODUCTS[precision]
-    policy = PolicyNetwork(partial(_init_policy, config), partial(nets.policy_moments, product=product))
+    arithmetic = ARITHMETIC[precision]
+    policy = PolicyNetwork(partial(_init_policy, config), partial(nets.policy_moments, arithmetic=arithmetic))
     critic = CriticNetwork(
         partial(_init_critic, config, critics),
-        partial(nets.critic_features, product=product),
-        partial(nets.critic_values, product=product),
+        partial(nets.critic_features, arithmetic=arithmetic),
+        partial(nets.critic_values, arithmetic=arithmetic),
     )
     multiplier = None
     if isinstance(config, MultiplierConfig):
