@@ -4,8 +4,9 @@
     python benchmarks/recipe.py full         # SAC-ALaM to the preset's own 1,000,000 steps
     python benchmarks/recipe.py ablation     # each ingredient taken away alone
     python benchmarks/recipe.py methods      # all methods with the same setting
+    python benchmarks/recipe.py zeta         # RAD's ζ fixed and annealed, over all methods
     python benchmarks/recipe.py precision    # products in bfloat16 beside float32
-    python benchmarks/recipe.py tasks --report          # only write the tables again
+    python benchmarks/recipe.py tasks --report          # run nothing: the tables of what is finished
     python benchmarks/recipe.py tasks --cores 0 1       # which cores, one run each
 
 Every run is one `statewise train` with the threads capped, resumed where it stopped; runs that are in the root folder
@@ -58,13 +59,21 @@ def folder_of(work: Job, root: Path) -> Path:
     return root / name
 
 
+def begun(work: Job, root: Path) -> tuple[Path, int] | None:
+    """The folder of a run that has a checkpoint, and the step of its newest."""
+    for run in folder_of(work, root).glob(f"{work.task}/{work.method}/seed-{work.seed}-*"):
+        latest = CheckpointStore(RunFolder(run).checkpoints, keep=1).latest()
+        if latest is not None:
+            return run, latest[0]
+    return None
+
+
 def start(work: Job, root: Path, core: int) -> subprocess.Popen[bytes]:
     """Begin or resume a run on a core of its own."""
-    root = folder_of(work, root)
-    words = [*arguments_of(work), "--root", str(root), "--threads", "1", "--quiet"]
-    for run in root.glob(f"{work.task}/{work.method}/seed-{work.seed}-*"):
-        if CheckpointStore(RunFolder(run).checkpoints, keep=1).latest() is not None:
-            words = ["statewise", "resume", str(run), "--quiet"]
+    known = begun(work, root)
+    words = [*arguments_of(work), "--root", str(folder_of(work, root)), "--threads", "1", "--quiet"]
+    if known is not None:
+        words = ["statewise", "resume", str(known[0]), "--quiet"]
     alone = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "XLA_FLAGS": alone}
     process = subprocess.Popen([sys.executable, "-m", *words], env=environment, stdout=subprocess.DEVNULL)
@@ -72,10 +81,23 @@ def start(work: Job, root: Path, core: int) -> subprocess.Popen[bytes]:
     return process
 
 
+def keep_finished(jobs: Iterable[Job], root: Path) -> None:
+    """Keep what came of the runs that are finished below the root and not in the results yet."""
+    for work in missing(jobs):
+        known = begun(work, root)
+        if known is not None and known[1] >= work.fields["total_steps"]:
+            keep(work, root)
+
+
+def missing(jobs: Iterable[Job]) -> list[Job]:
+    """Those that are not in the results yet."""
+    done = {row[:4] for row in read(RUNS).iter_rows()} if RUNS.exists() else set()
+    return [work for work in jobs if work.key not in done]
+
+
 def run_missing(jobs: Iterable[Job], root: Path, cores: Sequence[int]) -> None:
     """Run what is not in the results yet, one run a core, and keep what each came to."""
-    done = {row[:4] for row in read(RUNS).iter_rows()} if RUNS.exists() else set()
-    waiting = [work for work in jobs if work.key not in done]
+    waiting = missing(jobs)
     running: dict[int, tuple[Job, subprocess.Popen[bytes]]] = {}
     while waiting or running:
         for core in cores:
@@ -149,8 +171,9 @@ def main() -> None:
     parser.add_argument("table", choices=list(TABLES))
     parser.add_argument("--root", type=Path, default=Path("runs/recipe"))
     parser.add_argument("--cores", nargs="+", type=int, default=sorted(os.sched_getaffinity(0)))
-    parser.add_argument("--report", action="store_true", help="run nothing")
+    parser.add_argument("--report", action="store_true", help="run nothing, but take what is finished below the root")
     options = parser.parse_args()
+    keep_finished(TABLES[options.table](), options.root)
     if not options.report:
         run_missing(TABLES[options.table](), options.root, options.cores)
     report(options.table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from statewise.config import OnPolicyConfig
+from statewise.config import OnPolicyConfig, SacConfig
 from statewise.methods import METHODS
 
 STEPS, ON_POLICY_STEPS = 400_000, 1_000_000
@@ -16,8 +16,10 @@ FULL_STEPS = 1_000_000
 STANDARD, FULL = "standard", "standard, whole"
 THEN, FULL_THEN = "standard, then", "standard, whole, then"
 """`standard` as it was when its ingredients were taken away, and with as many steps as it has by itself."""
-EARLIER: dict[str, Any] = {"action_span": "effective", "zeta": 1e-12}
-"""Fields that it had then; both went back to the paper's values by that table."""
+ANNEALED = "standard, ζ annealed"
+"""`standard` with the paper's ζ."""
+EARLIER: dict[str, Any] = {"action_span": "effective"}
+"""What it had then; that went back to the paper's value by that table."""
 EPISODES = 20
 EPISODE_SEED = 5_000_003
 """Seed of the episodes behind the tables, far from those of the evaluations in training."""
@@ -48,6 +50,15 @@ PUBLISHED: dict[str, tuple[str, str]] = {
 }
 """Best return / cost in OmniSafe's own tables among the methods whose cost is at most 30, and at most 5."""
 
+ANNEALED_TOO = (
+    "SafetyPointCircle2-v0",
+    "SafetySwimmerVelocity-v1",
+    "SafetyCarGoal1-v0",
+    "SafetyPointButton1-v0",
+    "SafetyCarCircle1-v0",
+)
+"""Tasks on which SAC-ALaM ran with ζ annealed as well."""
+
 WITHOUT: dict[str, dict[str, Any]] = {
     "lidar powers": {"embedding": "none"},
     "mean of the cost twins (the maximum)": {"cost_twins": "max"},
@@ -73,6 +84,7 @@ IDLE_ON_CHEETAH = ("lidar powers", "the effective span of actions")
 
 
 PRECISIONS = ("float32", "bfloat16")
+CONSTRAINED = tuple(name for name, method in METHODS.items() if issubclass(method.config, SacConfig) and name != "sac")
 
 
 class Job(NamedTuple):
@@ -131,6 +143,18 @@ def jobs_of_methods() -> list[Job]:
     return [job_of_evaluation(method, task, seed) for seed in (0, 1) for task in (GOAL, CHEETAH) for method in METHODS]
 
 
+def jobs_of_zeta() -> list[Job]:
+    """ζ as it is in `standard` and annealed: all constrained methods on SAC on two tasks, SAC-ALaM on five more."""
+    fixed = [work for work in jobs_of_methods() if work.method in CONSTRAINED]
+    fixed += [job_of_evaluation("sac-alam", task, seed) for task in ANNEALED_TOO for seed in (0, 1)]
+    return [other for work in fixed for other in (work, annealed(work))]
+
+
+def annealed(work: Job) -> Job:
+    """The same run with ζ annealed over it."""
+    return work._replace(label=ANNEALED, fields={**work.fields, "zeta": None})
+
+
 def jobs_of_full() -> list[Job]:
     """As many steps as the preset has by itself: three seeds of SAC-ALaM on Goal1, then one on each other task."""
     goal = [(GOAL, seed) for seed in (0, 1, 2)]
@@ -152,5 +176,6 @@ TABLES: dict[str, Callable[[], list[Job]]] = {
     "full": jobs_of_full,
     "ablation": jobs_of_ablation,
     "methods": jobs_of_methods,
+    "zeta": jobs_of_zeta,
     "precision": jobs_of_precision,
 }

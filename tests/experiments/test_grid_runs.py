@@ -207,8 +207,9 @@ needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="
 @pytest.mark.slow
 @needs_ray
 def test_a_lost_worker_of_ray_leaves_no_trace(calm: Calm, markers: Path, tmp_path: Path) -> None:
-    root, spec = tmp_path / "rough", write_spec(tmp_path / "two.toml", ("paused", "killed"))
-    with drive(spec, root, "--ray") as driver:
+    root, results = tmp_path / "rough", tmp_path / "results"
+    spec = write_spec(tmp_path / "two.toml", ("paused", "killed"))
+    with drive(spec, root, "--ray", "--results", str(results)) as driver:
         wait_for(markers, "paused", driver)
         worker = worker_of(root)
         assert "ray" in Path(f"/proc/{worker}/cmdline").read_text()
@@ -218,6 +219,10 @@ def test_a_lost_worker_of_ray_leaves_no_trace(calm: Calm, markers: Path, tmp_pat
     assert driver.returncode == 0, said
     assert "goes on from step" in log_of(root, "paused")
     assert_same_runs(root, calm.root, ("paused", "killed"))
+    recorded = {path.relative_to(calm.results) for path in find_records(calm.results)}
+    assert {path.relative_to(results) for path in find_records(results)} == {
+        path for path in recorded if path.parts[0] in (TASKS["paused"], TASKS["killed"])
+    }
 
 
 @pytest.mark.slow
