@@ -4,7 +4,7 @@
     python benchmarks/recipe.py full         # SAC-ALaM to the preset's own 1,000,000 steps
     python benchmarks/recipe.py ablation     # each ingredient taken away alone
     python benchmarks/recipe.py methods      # all methods with the same setting
-    python benchmarks/recipe.py zeta         # RAD's ζ fixed and annealed, over all methods
+    python benchmarks/recipe.py zeta         # RAD's ζ annealed and fixed
     python benchmarks/recipe.py precision    # products in bfloat16 beside float32
     python benchmarks/recipe.py tasks --report          # run nothing: the tables of what is finished
     python benchmarks/recipe.py tasks --cores 0 1       # which cores, one run each

@@ -36,8 +36,6 @@ _STANDARD: dict[type[Part], dict[str, Any]] = {
         "precision": "auto",
         "learning_rate": 5e-4,
         "alpha_init": 0.02,
-        # Annealed, ζ stops critics and multiplier in a run's last third, while the policy still moves: costs creep up.
-        "zeta": 1e-12,
         "tau": 0.03,
         "update_ratio": 1 / 16,
         "replay_capacity": 1_000_000,
