@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from support.small_runs import TINY, TINY_ALAM, assert_same_files, folder_of
+from support.small_runs import TINY, TINY_ALAM, assert_alike, assert_same_files, folder_of
 
 from statewise import Agent
 from statewise.core import networks
@@ -70,12 +69,3 @@ def test_ensembles_in_one_call_learn_the_same_to_rounding(tmp_path: Path, monkey
     one = make(tmp_path / "batched").learn()
     monkeypatch.setattr(networks, "batches_members", lambda: False)
     assert_alike(one, make(tmp_path / "apart").learn())
-
-
-def assert_alike(agent: Agent, other: Agent) -> None:
-    """Both have learned the same, to rounding; a cycle's figures are of changes as small as that."""
-    one, two = agent.learner.arrays(), other.learner.arrays()
-    assert one.keys() == two.keys()
-    for name in (name for name in one if not name.startswith("cycle/")):
-        np.testing.assert_allclose(one[name], two[name], rtol=1e-3, atol=1e-4, err_msg=name)
-    assert agent.learner.gradient_step == other.learner.gradient_step > 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.small_runs import TINY, TINY_ALAM, assert_same_files, checkpoint_steps, folder_of
+from support.small_runs import TINY, TINY_ALAM, assert_alike, assert_same_files, folder_of
 
 from statewise import Agent
 from statewise.cli import main
@@ -40,16 +40,6 @@ def make(tmp_path: Path) -> Callable[..., Agent]:
         return Agent("sac-alam", SWIMMER, root=tmp_path / folder, seed=seed, **{**TINY_ALAM, **fields})
 
     return make
-
-
-def assert_alike(agent: Agent, other: Agent) -> None:
-    """Both have learned the same, to rounding, and something; a cycle's figures are of changes as small as that."""
-    one, two = agent.learner.arrays(), other.learner.arrays()
-    assert one.keys() == two.keys()
-    for name in (name for name in one if not name.startswith("cycle/")):
-        np.testing.assert_allclose(one[name], two[name], rtol=1e-3, atol=1e-4, err_msg=name)
-    assert agent.learner.gradient_step == other.learner.gradient_step > 0
-    assert checkpoint_steps(agent) == checkpoint_steps(other)
 
 
 def test_each_seed_learns_what_it_learns_alone_to_rounding_also_resumed(

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from statewise import Agent
 
 TINY: dict[str, Any] = {
@@ -57,3 +59,13 @@ def assert_same_files(agent: Agent, other: Agent) -> None:
     one, two = files_of(agent), files_of(other)
     assert one.keys() == two.keys()
     assert [name for name in one if one[name] != two[name]] == []
+
+
+def assert_alike(agent: Agent, other: Agent) -> None:
+    """Both have learned the same, to rounding, and something; a cycle's figures are of changes as small as that."""
+    one, two = agent.learner.arrays(), other.learner.arrays()
+    assert one.keys() == two.keys()
+    for name in (name for name in one if not name.startswith("cycle/")):
+        np.testing.assert_allclose(one[name], two[name], rtol=1e-3, atol=1e-4, err_msg=name)
+    assert agent.learner.gradient_step == other.learner.gradient_step > 0
+    assert checkpoint_steps(agent) == checkpoint_steps(other)
