@@ -240,14 +240,14 @@ def report(runs: pl.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Read, print, and write the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def main(about: str | None, report: Callable[[pl.DataFrame], str], results: Path) -> None:
+    """Read the runs that the command line names, print what is said of them, and write it to `results`."""
+    parser = argparse.ArgumentParser(description=(about or "").splitlines()[0])
     parser.add_argument("--runs", type=Path, default=RUNS, help="folder of recorded runs")
     text = report(measured(parser.parse_args().runs))
     print(text, end="")
-    write_text_atomic(RESULTS, text)
+    write_text_atomic(results, text)
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, report, RESULTS)

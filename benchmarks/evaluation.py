@@ -10,17 +10,15 @@ evaluations. Only finished runs count. Writes benchmarks/results/evaluation.md.
 
 from __future__ import annotations
 
-import argparse
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
-from claims import RUNS, measured
+from claims import main
 
 from statewise.experiments.statistics import task_table
 from statewise.methods import METHODS
-from statewise.storage.files import write_text_atomic
 
 SPEC = Path(__file__).parent / "evaluation.toml"
 RESULTS = Path(__file__).parent / "results" / "evaluation.md"
@@ -88,14 +86,5 @@ def report(runs: pl.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Read, print, and write the tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--runs", type=Path, default=RUNS, help="folder of recorded runs")
-    text = report(measured(parser.parse_args().runs))
-    print(text, end="")
-    write_text_atomic(RESULTS, text)
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, report, RESULTS)
