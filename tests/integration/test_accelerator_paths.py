@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from support.small_runs import TINY, TINY_ALAM, assert_alike, assert_same_files, folder_of
@@ -12,6 +12,7 @@ from statewise import Agent
 from statewise.core import networks
 from statewise.sac import device_rows
 from statewise.sac.device_rows import DeviceRows
+from statewise.sac.sac_learner import SacLearner
 from statewise.seeds import learn_seeds
 
 SWIMMER = "SafetySwimmerVelocity-v1"
@@ -51,6 +52,7 @@ def test_rows_on_the_device_change_no_bit_also_resumed(
     blocks = draws.count((4, 8))
     assert resumed.learner.gradient_step == 4 * blocks > 0
     assert (len(draws) > blocks) == (method == "sac-alam")
+    assert cast(SacLearner, resumed.learner).compiled_update._cache_size() == 1, "a block was looked up anew"
     monkeypatch.setattr(device_rows, "fit", lambda replay: False)
     assert_same_files(resumed, make(tmp_path / "host", method).learn())
 

@@ -41,7 +41,7 @@ class SacLearner(Learner[SacConfig, Replay]):
         schedule = sac.mechanism.dual
         cycles, batches = (1, 1) if schedule is None else (schedule.most_cycles(config.block_updates), schedule.batches)
         self._dual_shape = (cycles, batches, config.batch_size)
-        self._no_dual = jnp.zeros((*self._dual_shape, self.layout.width), jnp.float32)
+        self._no_dual: Any = np.zeros((*self._dual_shape, self.layout.width), np.float32)
         self._source: Replay | DeviceRows | None = None
 
     # --- learning ------------------------------------------------------------------------------------------------
@@ -94,7 +94,10 @@ class SacLearner(Learner[SacConfig, Replay]):
     def _source_of(self, replay: Replay) -> Replay | DeviceRows:
         known = self._source.replay if isinstance(self._source, DeviceRows) else self._source
         if self._source is None or known is not replay:
-            self._source = DeviceRows(replay) if device_rows.fit(replay) else replay
+            on_device = device_rows.fit(replay)
+            self._source = DeviceRows(replay) if on_device else replay
+            # of the kind that the source draws: of two kinds, JAX would look the compiled block up anew at each change
+            self._no_dual = (jnp if on_device else np).asarray(self._no_dual)
         return self._source
 
     # --- what is compiled ----------------------------------------------------------------------------------------
