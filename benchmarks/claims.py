@@ -4,10 +4,11 @@
     python benchmarks/claims.py --runs FOLDER
 
 Two methods are compared by the probability that a run of one beats a run of the other on the same task (tasks weigh
-the same, ties halved, 95 % interval over seeds). A claim is reproduced where the interval lies above one half and a
-permutation test of no difference has p <= 0.05, not reproduced where it lies below, likewise, and unclear in between;
-three seeds of both on one task can't say more than unclear. Shares of runs are held against one half by their interval.
-Only finished runs count, and only tasks that both have. Writes benchmarks/results/claims.md.
+the same, ties halved, 95 % interval over seeds). A line is reproduced where the interval lies above one half and a
+permutation test of no difference has p <= 0.05, corrected for all tests of its claim (Holm), not reproduced where it
+lies below, likewise, and unclear in between; three seeds of both on one task can't say more than unclear. Shares of
+runs are held against one half by their interval. Only finished runs count, and only tasks that both have. Writes
+benchmarks/results/claims.md.
 """
 
 from __future__ import annotations
@@ -43,8 +44,24 @@ WORDS = {
     "violations": "violations in training",
 }
 
-Line = tuple[str, str, str]
-"""What is measured, what came of it, the verdict."""
+
+class Line(NamedTuple):
+    """What is measured, what came of it, and what the verdict is made of: nothing where nothing was measured."""
+
+    what: str
+    found: str
+    estimate: Estimate | None = None
+    p: float | None = None
+    wanted: bool = True
+
+    def verdict(self, p: float | None) -> str:
+        """Whether the estimate lies on the wanted side of one half, p being that of no difference, if tested."""
+        if self.estimate is None:
+            return "–"
+        above, below = self.estimate.low > 0.5, self.estimate.high < 0.5
+        if not (above or below) or (p is not None and p > SIGNIFICANT):
+            return "unclear"
+        return "**reproduced**" if above == self.wanted else "**not reproduced**"
 
 
 class Claim(NamedTuple):
@@ -53,6 +70,17 @@ class Claim(NamedTuple):
     where: str
     says: str
     lines: Callable[[pl.DataFrame], list[Line]]
+
+    def findings(self, runs: pl.DataFrame) -> list[tuple[str, str, str]]:
+        """What is measured, what was found, the verdict: a row a line, p corrected for all tests of the claim."""
+        lines = self.lines(runs)
+        corrected = iter(intervals.holm([line.p for line in lines if line.p is not None]))
+        rows: list[tuple[str, str, str]] = []
+        for line in lines:
+            p = None if line.p is None else next(corrected)
+            found = line.found if p is None else line.found.format(p=f"p {p:.2g}")
+            rows.append((line.what, found, line.verdict(p)))
+        return rows
 
 
 # --- lines -------------------------------------------------------------------------------------------------------
@@ -76,11 +104,11 @@ def ends_safe(label: str, wanted: bool = True, tasks: Sequence[str] = ()) -> Cal
         here = _on(runs, tasks).filter(pl.col("label") == label)
         here = here.with_columns((pl.col("cost") <= pl.col("cost_limit")).cast(pl.Float64).alias("safe"))
         if here.is_empty():
-            return [(f"`{label}` ends within its cost limit", "no runs yet", "–")]
+            return [Line(f"`{label}` ends within its cost limit", "no runs yet")]
         sample = [part["safe"].to_numpy() for part in here.partition_by("task")]
         share = intervals.share_interval(sample)
-        found = f"in {_interval(share)} of runs, {_extent(here)}; final cost {here['cost'].mean():.1f}"
-        return [(f"`{label}` ends within its cost limit", found, _verdict(share, wanted))]
+        found = f"in {_interval(share)} of {len(here)} runs; final cost {_by_task(here, 'cost', [label])}"
+        return [Line(f"`{label}` ends within its cost limit", found, share, wanted=wanted)]
 
     return lines
 
@@ -103,14 +131,13 @@ def _comparison(runs: pl.DataFrame, measure: str, one: str, other: str) -> Line:
         if {one, other} <= set(part["label"].unique())
     ]
     if not shared:
-        return what, "no runs of both yet", "–"
+        return Line(what, "no runs of both yet")
     here = known.filter(pl.col("task").is_in([task for (task,) in shared]), pl.col("label").is_in([one, other]))
     sign = -1.0 if measure in LESS_IS_BETTER else 1.0
     x, y = (_sample(here, label, measure, sign) for label in (one, other))
     found, p = intervals.improvement(x, y), intervals.permutation_test(x, y, np.random.default_rng(0))
-    means = " against ".join(_number(sign * float(np.mean([v.mean() for v in side])) + 0.0) for side in (x, y))
-    verdict = _verdict(found) if p <= SIGNIFICANT else "unclear"
-    return what, f"with probability {_interval(found)}, p {p:.2g}, {_extent(here)}; {means} on average", verdict
+    means = _by_task(here, measure, [one, other])
+    return Line(what, f"with probability {_interval(found)}, {{p}}, {len(here)} runs: {means}", found, p)
 
 
 def _sample(runs: pl.DataFrame, label: str, measure: str, sign: float) -> Sample:
@@ -119,20 +146,19 @@ def _sample(runs: pl.DataFrame, label: str, measure: str, sign: float) -> Sample
     return [sign * part[measure].to_numpy() for part in ordered]
 
 
-def _verdict(found: Estimate, wanted: bool = True) -> str:
-    above, below = found.low > 0.5, found.high < 0.5
-    if not (above or below):
-        return "unclear"
-    return "**reproduced**" if above == wanted else "**not reproduced**"
-
-
 def _interval(found: Estimate) -> str:
     return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
-def _extent(runs: pl.DataFrame) -> str:
-    tasks = [task.removeprefix("Safety").rpartition("-")[0] for task in runs["task"].unique(maintain_order=True)]
-    return f"{len(runs)} runs on {', '.join(tasks)}"
+def _by_task(runs: pl.DataFrame, measure: str, labels: Sequence[str]) -> str:
+    """Means of the labels on every task: tasks' returns and costs have no common scale to be averaged in."""
+    told: list[str] = []
+    for task in runs["task"].unique(maintain_order=True):
+        here = runs.filter(pl.col("task") == task)
+        means = [here.filter(pl.col("label") == label)[measure].to_numpy().mean() for label in labels]
+        name = task.removeprefix("Safety").rpartition("-")[0]
+        told.append(f"{name} {' against '.join(_number(float(mean)) for mean in means)}")
+    return ", ".join(told)
 
 
 def _number(value: float) -> str:
@@ -228,13 +254,13 @@ def report(runs: pl.DataFrame) -> str:
         "# The claims of section VI",
         "",
         f"`python benchmarks/claims.py`, of {len(runs)} finished runs on {len(tasks)} tasks. A swing is the mean"
-        " absolute change between evaluations.",
+        " absolute change between evaluations; p is corrected for the tests of its claim (Holm).",
         "",
         "| where | the paper | measured | found | |",
         "|---|---|---|---|---|",
     ]
     for claim in CLAIMS:
-        for place, (what, found, verdict) in enumerate(claim.lines(runs)):
+        for place, (what, found, verdict) in enumerate(claim.findings(runs)):
             says = f"| {claim.where} | {claim.says} " if place == 0 else "| | "
             lines.append(f"{says}| {what} | {found} | {verdict} |")
     return "\n".join(lines) + "\n"

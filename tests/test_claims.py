@@ -43,26 +43,48 @@ def runs(**costs: list[float]) -> pl.DataFrame:
     ],
 )
 def test_less_cost_is_better(claims: ModuleType, ours: list[float], theirs: list[float], verdict: str) -> None:
-    ((what, found, said),) = claims.better("cost", "sac-alam", ["sac-lag"])(runs(sac_alam=ours, sac_lag=theirs))
+    claim = claims.Claim("VI", "less", claims.better("cost", "sac-alam", ["sac-lag"]))
+    ((what, found, said),) = claim.findings(runs(sac_alam=ours, sac_lag=theirs))
     assert what == "`sac-alam` beats `sac-lag` in final cost"
     assert said == verdict
-    assert f"{sum(ours) / len(ours):.2f} against {sum(theirs) / len(theirs):.2f} on average" in found
-    assert f"{len(ours) + len(theirs)} runs on PointGoal1" in found
+    means = f"{sum(ours) / len(ours):.2f} against {sum(theirs) / len(theirs):.2f}"
+    assert found.endswith(f", {len(ours) + len(theirs)} runs: PointGoal1 {means}")
+
+
+def test_every_task_has_means_of_its_own(claims: ModuleType) -> None:
+    one = runs(sac_alam=[1.0, 2.0], crpo=[4.0, 6.0])
+    other = one.with_columns(task=pl.lit("SafetyAntVelocity-v1"), cost=100 * pl.col("cost"))
+    (line,) = claims.better("cost", "sac-alam", ["crpo"])(pl.concat([one, other]))
+    assert line.found.endswith("8 runs: PointGoal1 1.50 against 5.00, AntVelocity 150 against 500")
+
+
+def test_p_is_corrected_for_the_tests_of_a_claim(claims: ModuleType) -> None:
+    # Four that all beat four have p = 2 / 70: found alone, not among two of a claim (Holm doubles it).
+    known = runs(sac_alam=[0.0, 0.1, 0.2, 0.3], sac_lag=[5.0, 6.0, 7.0, 8.0], asac=[0.0, 0.1, 0.2, 0.3])
+    alone = claims.Claim("VI", "alone", claims.better("cost", "sac-alam", ["sac-lag"]))
+    among = claims.Claim("VI", "among", claims.better("cost", "sac-alam", ["sac-lag", "asac"]))
+    ((_, found, said),) = alone.findings(known)
+    assert ("p 0.029," in found, said) == (True, "**reproduced**")
+    (_, found, said), (_, tied, unclear) = among.findings(known)
+    assert ("p 0.057," in found, said) == (True, "unclear")
+    assert ("p 1," in tied, unclear) == (True, "unclear")
 
 
 def test_what_one_of_both_lacks_is_no_finding(claims: ModuleType) -> None:
-    ((_, found, said),) = claims.better("cost", "sac-alam", ["crpo"])(runs(sac_alam=[1.0, 2.0]))
-    assert (found, said) == ("no runs of both yet", "–")
-    ((_, found, said),) = claims.ends_safe("crpo")(runs(sac_alam=[1.0, 2.0]))
-    assert (found, said) == ("no runs yet", "–")
+    for lines, words in [
+        (claims.better("cost", "sac-alam", ["crpo"]), "no runs of both yet"),
+        (claims.ends_safe("crpo"), "no runs yet"),
+    ]:
+        ((_, found, said),) = claims.Claim("VI", "nothing", lines).findings(runs(sac_alam=[1.0, 2.0]))
+        assert (found, said) == (words, "–")
 
 
 def test_a_share_of_safe_runs_is_held_against_one_half(claims: ModuleType) -> None:
     found = runs(p3o=[0.0] * 9 + [3.0])
-    ((_, said_of, safe),) = claims.ends_safe("p3o")(found)
-    assert "0.90 [0.60, 0.98] of runs" in said_of
+    ((_, said_of, safe),) = claims.Claim("VI", "safe", claims.ends_safe("p3o")).findings(found)
+    assert said_of == "in 0.90 [0.60, 0.98] of 10 runs; final cost PointGoal1 0.30"
     assert safe == "**reproduced**"
-    ((_, _, unsafe),) = claims.ends_safe("p3o", wanted=False)(found)
+    ((_, _, unsafe),) = claims.Claim("VI", "unsafe", claims.ends_safe("p3o", wanted=False)).findings(found)
     assert unsafe == "**not reproduced**"
 
 
@@ -71,4 +93,4 @@ def test_every_claim_can_be_asked_of_any_runs(claims: ModuleType) -> None:
     some = runs(sac_alam=[1.0, 2.0]).with_columns(pl.lit(1.0).alias(name) for name in columns)
     text = claims.report(some)
     assert text.count("\n| VI, Fig.") == len(claims.CLAIMS)
-    assert "in 0.50 [0.09, 0.91] of runs, 2 runs on PointGoal1; final cost 1.5 | unclear" in text
+    assert "in 0.50 [0.09, 0.91] of 2 runs; final cost PointGoal1 1.50 | unclear" in text

@@ -52,7 +52,8 @@ def test_rows_on_the_device_change_no_bit_also_resumed(
     blocks = draws.count((4, 8))
     assert resumed.learner.gradient_step == 4 * blocks > 0
     assert (len(draws) > blocks) == (method == "sac-alam")
-    assert cast(SacLearner, resumed.learner).compiled_update._cache_size() == 1, "a block was looked up anew"
+    compiled: Any = cast(SacLearner, resumed.learner).compiled_update
+    assert compiled._cache_size() == 1, "a block was looked up anew"
     monkeypatch.setattr(device_rows, "fit", lambda replay: False)
     assert_same_files(resumed, make(tmp_path / "host", method).learn())
 
