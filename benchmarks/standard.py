@@ -2,11 +2,12 @@
 
     python benchmarks/standard.py                        # 200,000 steps each; some ten minutes on two quiet cores
     python benchmarks/standard.py --beside OLD/src       # in turns with the sources of another checkout
-    python benchmarks/standard.py --steps 1000000 --repeats 3
+    python benchmarks/standard.py --steps 1000000 --cores 1 --precision bfloat16 --beside OLD/src  # whole runs
 
 Each run is one `statewise train` in a process of its own, so that imports, compilation (from an empty cache) and the
 picture at the end count too; parts are the run's own timing.csv. Compilation is what the first learning row of
-the timings has above the median row. Writes benchmarks/results/standard.md. Let nothing else run.
+the timings has above the median row. Writes benchmarks/results/standard.md, other lengths to standard-STEPS.md. Let
+nothing else run.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ import polars as pl
 from statewise.storage.files import write_text_atomic
 
 TASK = "SafetyPointGoal1-v0"
-RESULTS = Path(__file__).parent / "results" / "standard.md"
+STEPS = 200_000
+RESULTS = Path(__file__).parent / "results"
 OWN = Path(__file__).parents[1] / "src"
 PARTS = ("sample", "update", "evaluate", "checkpoint")
 SINGLE = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -74,7 +76,7 @@ def table(measured: dict[str, list[Figures]], steps: int) -> list[str]:
     lines = [
         f"# A `standard` run of SAC-ALaM on {TASK}, {steps:,} steps",
         "",
-        "`python benchmarks/standard.py`: seconds, medians over the repeats.",
+        f"`python benchmarks/standard.py --steps {steps}`: seconds, medians over the repeats.",
         "",
         f"| | {' | '.join(measured)} |",
         "|---" * (len(measured) + 1) + "|",
@@ -88,17 +90,20 @@ def table(measured: dict[str, list[Figures]], steps: int) -> list[str]:
 def main() -> None:
     """Measure in turns, print, and write the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--steps", type=int, default=200_000, help="environment steps of each run")
+    parser.add_argument("--steps", type=int, default=STEPS, help="environment steps of each run")
+    parser.add_argument("--cores", type=int, nargs="+", help="numbers of cores (one, and all there are)")
+    parser.add_argument("--precision", nargs="+", default=("float32", "bfloat16"), help="products of our side")
     parser.add_argument("--repeats", type=int, default=1, help="turns")
     parser.add_argument("--beside", type=Path, help="the src folder of another checkout, to be run in turns with this")
     options = parser.parse_args()
-    everything = os.sched_getaffinity(0)
+    available = sorted(os.sched_getaffinity(0))
     sides: dict[str, tuple[Any, ...]] = {}
-    for cores in ({min(everything)}, everything):
+    for count in options.cores or (1, len(available)):
+        cores = set(available[:count])
         on = f"{len(cores)} core{'s' * (len(cores) > 1)}"
         if options.beside is not None:
             sides[f"before, {on}"] = (options.beside, cores, options.steps, ())
-        for precision in ("float32", "bfloat16"):
+        for precision in options.precision:
             sides[f"{precision}, {on}"] = (OWN, cores, options.steps, ("--precision", precision))
     measured: dict[str, list[Figures]] = {name: [] for name in sides}
     for _ in range(options.repeats):
@@ -107,7 +112,8 @@ def main() -> None:
             print(name, {part: round(value, 1) for part, value in measured[name][-1].items()}, flush=True)
     lines = table(measured, options.steps)
     print("\n".join(lines))
-    write_text_atomic(RESULTS, "\n".join(lines) + "\n")
+    name = "standard.md" if options.steps == STEPS else f"standard-{options.steps}.md"
+    write_text_atomic(RESULTS / name, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
