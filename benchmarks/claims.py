@@ -1,4 +1,4 @@
-"""What the paper's section VI claims, beside what the recorded evaluation shows: a line a claim, with its interval.
+"""What the paper claims of its experiments, beside what the recorded evaluation shows: with intervals, line by line.
 
     python benchmarks/claims.py                    # of results/evaluation; seconds
     python benchmarks/claims.py --runs FOLDER
@@ -33,6 +33,12 @@ RUNS = Path(__file__).parents[1] / "results" / "evaluation"
 RESULTS = Path(__file__).parent / "results" / "claims.md"
 OURS = "sac-alam"
 SIGNIFICANT = 0.05
+NETWORKS, NUMBERS = "a multiplier network", "one multiplier"
+KINDS = {
+    **dict.fromkeys(("sac-alam", "sac-alam-ga", "sac-lagnet"), NETWORKS),
+    **dict.fromkeys(("sac-lag", "sac-pid", "asac"), NUMBERS),
+}
+"""Methods that do without either aren't compared by kind."""
 BASELINES = ("sac-lagnet", "sac-lag", "sac-pid", "asac", "sac-fpi", "p3o", "crpo")
 LESS_IS_BETTER = {"cost", "cost_swing", "return_swing", "violations", "lam_swing"}
 WORDS = {
@@ -65,7 +71,7 @@ class Line(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A sentence of section VI, where it stands, and the lines that it comes to on the runs."""
+    """A sentence of the paper, where it stands, and the lines that it comes to on the runs."""
 
     where: str
     says: str
@@ -93,6 +99,16 @@ def better(
 
     def lines(runs: pl.DataFrame) -> list[Line]:
         return [_comparison(_on(runs, tasks), measure, one, other) for other in others]
+
+    return lines
+
+
+def better_kind(measures: Sequence[str], one: str, other: str) -> Callable[[pl.DataFrame], list[Line]]:
+    """That runs of one of `KINDS` of methods are better than those of another, all methods of a kind together."""
+
+    def lines(runs: pl.DataFrame) -> list[Line]:
+        by_kind = runs.with_columns(label=pl.col("label").replace_strict(KINDS, default=None)).drop_nulls("label")
+        return [_comparison(by_kind, measure, one, other) for measure in measures]
 
     return lines
 
@@ -173,6 +189,11 @@ BUTTON = ("SafetyPointButton1-v0",)
 
 CLAIMS = (
     Claim(
+        "I",
+        "a uniform multiplier is too conservative in safe regions and remains unsafe in hazardous states",
+        better_kind(("balance", "return", "cost"), NETWORKS, NUMBERS),
+    ),
+    Claim(
         "VI, Fig. 3",
         "SAC-ALaM demonstrates a distinct advantage in balancing reward maximization and constraint satisfaction",
         better("balance", OURS, BASELINES),
@@ -251,7 +272,7 @@ def report(runs: pl.DataFrame) -> str:
     """The table of all claims."""
     tasks = runs["task"].unique(maintain_order=True)
     lines = [
-        "# The claims of section VI",
+        "# The claims of the paper",
         "",
         f"`python benchmarks/claims.py`, of {len(runs)} finished runs on {len(tasks)} tasks. A swing is the mean"
         " absolute change between evaluations; p is corrected for the tests of its claim (Holm).",

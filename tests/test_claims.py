@@ -70,6 +70,14 @@ def test_p_is_corrected_for_the_tests_of_a_claim(claims: ModuleType) -> None:
     assert ("p 1," in tied, unclear) == (True, "unclear")
 
 
+def test_methods_of_a_kind_are_taken_together(claims: ModuleType) -> None:
+    known = runs(sac_alam=[1.0], sac_lagnet=[2.0, 3.0], asac=[0.0], sac_pid=[9.0, 12.0], sac=[50.0], sac_fpi=[70.0])
+    (line,) = claims.better_kind(["cost"], claims.NETWORKS, claims.NUMBERS)(known)
+    assert line.what == "`a multiplier network` beats `one multiplier` in final cost"
+    assert line.found.startswith("with probability 0.67 [")  # 6 pairs of 9
+    assert line.found.endswith("6 runs: PointGoal1 2.00 against 7.00")
+
+
 def test_what_one_of_both_lacks_is_no_finding(claims: ModuleType) -> None:
     for lines, words in [
         (claims.better("cost", "sac-alam", ["crpo"]), "no runs of both yet"),
@@ -92,5 +100,5 @@ def test_every_claim_can_be_asked_of_any_runs(claims: ModuleType) -> None:
     columns = ("return", "balance", "cost_swing", "return_swing", "violations")
     some = runs(sac_alam=[1.0, 2.0]).with_columns(pl.lit(1.0).alias(name) for name in columns)
     text = claims.report(some)
-    assert text.count("\n| VI, Fig.") == len(claims.CLAIMS)
+    assert sum(text.count(f"\n| {claim.where} | {claim.says} |") for claim in claims.CLAIMS) == len(claims.CLAIMS)
     assert "in 0.50 [0.09, 0.91] of 2 runs; final cost PointGoal1 1.50 | unclear" in text

@@ -74,6 +74,26 @@ def test_learning_curves_show_means_intervals_and_the_limit() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["sac-alam", "sac", "cost limit"]
 
 
+def test_of_many_labels_the_first_is_shaded_and_all_have_bars_beside_the_curves() -> None:
+    many = ("sac-alam", "sac", "sac-lag", "sac-pid", "asac")
+    evaluation = evaluate(curves(*many, tasks=("B",)))
+    figure = figures_of(evaluation)["learning-curves"](2)
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert sorted(legend) == sorted([*many, "cost limit"])
+    for axes, column in zip(panels(figure), ("cost", "return"), strict=True):
+        shade, *bars = axes.collections
+        ours = evaluation.bands.filter(pl.col("label") == "sac-alam", pl.col("column") == column)
+        assert np.asarray(shade.get_paths()[0].vertices)[:, 1].min() == pytest.approx(ours["low"].min())
+        assert len(bars) == len(many)
+        for bar, label in zip(bars, legend[:-1], strict=True):
+            last = evaluation.bands.filter(pl.col("label") == label, pl.col("column") == column).tail(1)
+            assert np.asarray(bar.get_paths()[0].vertices)[:, 1] == pytest.approx([last["low"][0], last["high"][0]])
+        places = [float(np.asarray(bar.get_paths()[0].vertices)[0, 0]) for bar in bars]
+        assert places == sorted(places)
+        assert axes.get_xlim()[1] > places[-1] > places[0] > 300
+        assert max(axes.get_xticks()) <= 300
+
+
 def test_intervals_of_two_seeds_are_not_drawn() -> None:
     figure = figures_of(evaluate(curves("sac", seeds=2)))["learning-curves"](1)
     assert [len(axes.collections) for axes in panels(figure)] == [0, 0, 0, 0]

@@ -30,7 +30,11 @@ FORMATS = ("svg", "pdf", "png")
 _ENOUGH = 3
 """Seeds from which on an interval is drawn; one of two is mostly the table of Student's t."""
 _FEW = 4
-"""Labels whose intervals can be told apart where they overlap."""
+"""Labels whose intervals can be told apart where they overlap; of more, all but the first are drawn at their ends."""
+_BESIDE, _APART = 1.05, 0.02
+"""Where the intervals of the last step begin, and how far apart they are, in lengths of the longest curve."""
+_ROUND = (1, 2, 2.5, 5, 10)
+"""Steps between ticks, but for powers of ten."""
 Draw = Callable[[Columns], Figure]
 """Draws a figure one or two columns wide."""
 Styles = Mapping[str, Style]
@@ -103,7 +107,9 @@ def learning_curves(
 ) -> Figure:
     """Cost above return along training for each task, means with their intervals, the cost limit drawn in.
 
-    bands: label, task, column, step, value, low, high, seeds; intervals of fewer than three seeds are not drawn.
+    bands: label, task, column, step, value, low, high, seeds; intervals of fewer than three seeds are not drawn. Of
+    more than four labels the first one's interval is shaded, and all have that of their last step as a bar to the right
+    of the curves: eleven shades on top of each other are a fog.
     styles: of the labels to draw, the first on top. runs: evaluations, label, task, run, step, return and cost, to draw
     single seeds in place of the intervals.
     """
@@ -124,9 +130,13 @@ def learning_curves(
         task = tasks[place]
         for axes, column in zip(pair, ("cost", "return"), strict=True):
             seeds = None if runs is None else runs.filter(pl.col("task") == task)
-            _curves(axes, bands.filter((pl.col("task") == task) & (pl.col("column") == column)), column, styles, seeds)
+            here = bands.filter((pl.col("task") == task) & (pl.col("column") == column))
+            _curves(axes, here, column, styles, seeds)
             axes.set_ylabel(f"episode {column}" if at == 0 else "")
-        _cost_axis(pair[0], limits.get(task))
+            if column == "cost":
+                _cost_axis(axes, limits.get(task))
+            if runs is None and len(styles) > _FEW:
+                _final_intervals(axes, here, styles)
         pair[0].set_title(short(task))
         pair[0].tick_params(labelbottom=False)
     figure.supxlabel("environment steps", fontsize=7)
@@ -135,15 +145,14 @@ def learning_curves(
 
 
 def _curves(axes: Axes, bands: pl.DataFrame, column: str, styles: Styles, seeds: pl.DataFrame | None) -> None:
-    shade = 0.18 if len(styles) <= _FEW else 0.07
     for i, (label, style) in enumerate(styles.items()):
         band = bands.filter(pl.col("label") == label)
         if not len(band):
             continue
         steps = band["step"].to_numpy()
-        if seeds is None and band["seeds"][0] >= _ENOUGH:
+        if seeds is None and band["seeds"][0] >= _ENOUGH and (i == 0 or len(styles) <= _FEW):
             low, high = (band[end].to_numpy() for end in ("low", "high"))
-            axes.fill_between(steps, low, high, color=style.colour, alpha=shade, linewidth=0)
+            axes.fill_between(steps, low, high, color=style.colour, alpha=0.18, linewidth=0)
         elif seeds is not None:
             for run in seeds.filter(pl.col("label") == label).partition_by("run"):
                 axes.plot(run["step"], run[column], color=style.colour, alpha=0.45, linewidth=0.6)
@@ -161,9 +170,21 @@ def _curves(axes: Axes, bands: pl.DataFrame, column: str, styles: Styles, seeds:
         )
     _frame_means(axes, bands, seeds, column)
     axes.set_xlim(left=0)
-    axes.xaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 2.5, 5, 10)))
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=_ROUND))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.yaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 2.5, 5, 10), min_n_ticks=3))
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=_ROUND, min_n_ticks=3))
+
+
+def _final_intervals(axes: Axes, bands: pl.DataFrame, styles: Styles) -> None:
+    """The interval of every label's last step as a bar to the right of the curves, in the order of the legend."""
+    if bands.is_empty():
+        return
+    end = float(bands["step"].to_numpy().max())
+    for i, (label, style) in enumerate(styles.items()):
+        last = bands.filter((pl.col("label") == label) & (pl.col("seeds") >= _ENOUGH)).tail(1)
+        axes.vlines(end * (_BESIDE + i * _APART), last["low"], last["high"], color=style.colour, linewidth=1.0)
+    axes.set_xlim(0, end * (_BESIDE + len(styles) * _APART))
+    axes.set_xticks([tick for tick in MaxNLocator(4, steps=_ROUND).tick_values(0, end) if tick <= end])
 
 
 def _frame_means(axes: Axes, bands: pl.DataFrame, seeds: pl.DataFrame | None, column: str) -> None:
