@@ -101,7 +101,7 @@ def test_biased_runs_are_named_seed_by_seed(tmp_path: Path) -> None:
         (
             "sac-alam",
             "",
-            "F̂ is off by more than d = 0.1 at the end, so λ says little:"
+            "F̂ is off by more than d = 0.1 at the end, so F̂ and λ say little:"
             " SafetyPointGoal1-v0: seed 1 -0.40, seed 2 +0.11",
         )
     ]

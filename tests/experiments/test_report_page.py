@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import inspect
 import json
 import re
 import shlex
@@ -19,9 +20,11 @@ from support.browser import opened
 from support.many_runs import write_run
 
 from statewise.cli.arguments import Evaluate, parse, parse_train
+from statewise.experiments import guards, report_page
 from statewise.experiments.commands import train_command
 from statewise.experiments.curves import Curves, curves_of, read_runs
 from statewise.experiments.evaluation import Evaluation, evaluate
+from statewise.experiments.guards import Finding
 from statewise.experiments.report_page import build_page
 from statewise.identity import Identity
 from statewise.report.page import json_script, page_html, write_page
@@ -113,6 +116,23 @@ def test_left_out_runs_and_findings_are_named(evaluation: Evaluation) -> None:
     assert [row[-1][0] for row in rows].count("it has not come to its end") == 2
     assert len(rows) == 18
     assert "seed 2" in text[text.index('class="findings"') : text.index('id="summary"')]
+
+
+def test_many_findings_of_a_kind_are_folded_and_few_are_not(evaluation: Evaluation) -> None:
+    few = [Finding("seeds", "", f"T{i}", "seeds are unequal") for i in range(3)]
+    many = [Finding("bias", f"m<{i}", "", "F̂ is off") for i in range(4)]
+    text = page_html(build_page(evaluation._replace(findings=[*few, *many])))
+    told = text[text.index('class="findings"') : text.index('id="summary"')]
+    unfolded, folded = told.split("<details>")
+    assert [f"<li>T{i}: seeds are unequal</li>" in unfolded for i in range(3)] == [True] * 3
+    assert folded.startswith("<summary>Runs whose F̂ is off by more than d")
+    assert "(4 findings)</summary>" in folded
+    assert [f"<li>m&lt;{i}: F̂ is off</li>" in folded for i in range(4)] == [True] * 4
+
+
+def test_every_kind_of_finding_has_words_for_many() -> None:
+    source = inspect.getsource(guards)
+    assert set(re.findall(r'Finding\("(\w+)"', source)) == set(report_page._KINDS)
 
 
 def test_page_holds_all_it_needs_and_no_text_of_a_run_ends_a_script(evaluation: Evaluation) -> None:

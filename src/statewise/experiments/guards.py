@@ -118,7 +118,7 @@ def _biased(scored: pl.DataFrame) -> Iterator[Finding]:
             f"{task}: " + ", ".join(f"seed {r['seed']} {r['f_bias']:+.2f}" for r in part.iter_rows(named=True))
             for task, part in _parts(off, "task")
         ]
-        text = f"F̂ is off by more than d = {off['threshold'][0]:g} at the end, so λ says little: {'; '.join(runs)}"
+        text = f"F̂ is off by more than d = {off['threshold'][0]:g} at the end, so F̂ and λ say little: {'; '.join(runs)}"
         yield Finding("bias", label, "", text)
 
 

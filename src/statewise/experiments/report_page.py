@@ -6,6 +6,7 @@ import html
 import math
 import platform
 from collections import Counter
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,20 @@ SHOWN = ("return", "cost", "safe", "violations", "return_swing", "cost_swing", "
 EVALUATED = ("return", "cost", "probe_lam", "f_bias")
 TRAINED = ("lam", "lam_q10", "lam_q50", "lam_q90", "rho", "f", "f_q90")
 """Columns that the charts of a single run show."""
+_OPEN = 3
+"""Findings of a kind that are all shown; more are folded under what they have in common."""
+_KINDS = {
+    "unfinished": "Runs that did not come to their end",
+    "twice": "Seeds that are there more than once",
+    "missing": "Methods without a finished run on some task: no aggregate, no comparison",
+    "seeds": "Tasks with unequal numbers of seeds, or a single one",
+    "budget": "Tasks on which steps of training differ",
+    "range": "Tasks on which all runs are equal",
+    "limit": "Cost limits that differ or are not known",
+    "training": "Curves of training episodes",
+    "bias": "Runs whose F̂ is off by more than d at the end, so that F̂ and λ say little",
+}
+"""What the findings of a kind have in common."""
 _PACKAGES = ("jax", "mujoco", "gymnasium", "numpy", "polars")
 
 
@@ -62,9 +77,17 @@ def _lead(evaluation: Evaluation) -> str:
 def _findings(evaluation: Evaluation) -> str:
     if not evaluation.findings:
         return "<p>Nothing is amiss: every method has every task with as many seeds, and every run came to its end.</p>"
-    said = [": ".join(filter(None, (f.label, f.tasks, f.text))) for f in evaluation.findings]
-    items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in said)
-    return f'<div class="findings"><ul>{items}</ul></div>'
+    kinds: dict[str, list[str]] = {}
+    for finding in evaluation.findings:
+        sentence = ": ".join(filter(None, (finding.label, finding.tasks, finding.text)))
+        kinds.setdefault(finding.kind, []).append(f"<li>{html.escape(sentence)}</li>")
+    shown = "".join("".join(items) if len(items) <= _OPEN else _folded(kind, items) for kind, items in kinds.items())
+    return f'<div class="findings"><ul>{shown}</ul></div>'
+
+
+def _folded(kind: str, items: Sequence[str]) -> str:
+    summary = f"<summary>{_KINDS.get(kind, kind)} ({len(items)} findings)</summary>"
+    return f"<li><details>{summary}<ul>{''.join(items)}</ul></details></li>"
 
 
 def _summary(evaluation: Evaluation) -> str:
