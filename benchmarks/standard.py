@@ -91,7 +91,7 @@ def main() -> None:
     """Measure in turns, print, and write the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--steps", type=int, default=STEPS, help="environment steps of each run")
-    parser.add_argument("--cores", type=int, nargs="+", help="numbers of cores (one, and all there are)")
+    parser.add_argument("--cores", type=int, nargs="+", help="numbers of cores, 1 and all by default")
     parser.add_argument("--precision", nargs="+", default=("float32", "bfloat16"), help="products of our side")
     parser.add_argument("--repeats", type=int, default=1, help="turns")
     parser.add_argument("--beside", type=Path, help="the src folder of another checkout, to be run in turns with this")
