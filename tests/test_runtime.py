@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import pwd
 from typing import Any
 
 import pytest
 
+from statewise import runtime
 from statewise.runtime import cache_folder, machine, use_compilation_cache
 from statewise.training.signals import Interrupted
 
@@ -34,6 +36,25 @@ def test_a_loop_over_seeds_that_catches_exceptions_does_not_swallow_a_stop() -> 
 
     with pytest.raises(KeyboardInterrupt):
         seeds()
+
+
+def test_xla_has_one_thread_where_a_second_is_in_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    def threads(precision: str, batch: int, width: int, *, set_to: str = "") -> str:
+        monkeypatch.setenv("NPROC", set_to)
+        if not set_to:
+            monkeypatch.delenv("NPROC")
+        runtime.spare_threads(precision, batch, width)
+        return os.environ.get("NPROC", "")
+
+    monkeypatch.setattr(runtime, "has_amx", lambda: True)
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [])
+    assert threads("auto", 256, 128) == threads("bfloat16", 256, 128) == "1"
+    assert threads("auto", 256, 128, set_to="3") == "3"
+    assert threads("float32", 256, 128) == threads("auto", 256, 256) == threads("auto", 1024, 128) == ""
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [group])
+    assert threads("auto", 256, 128) == ""
+    monkeypatch.setattr(runtime, "has_amx", lambda: False)
+    assert threads("bfloat16", 256, 128) == ""
 
 
 def test_the_machine_is_told_by_what_bits_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:

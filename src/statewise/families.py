@@ -9,7 +9,7 @@ from statewise.core.types import TaskFacts
 from statewise.methods import build_method
 from statewise.onpolicy.core import OnPolicy
 from statewise.sac.core import Sac
-from statewise.sac.networks import SacNetworks, make_networks
+from statewise.sac.networks import SacNetworks
 
 
 @overload
@@ -24,7 +24,7 @@ def build_core(config: RunConfig, task: TaskFacts, networks: SacNetworks | None 
     networks: another architecture than the configuration's, `make_networks`, for methods on SAC.
     """
     if isinstance(config, SacConfig):
-        mechanism = build_method(config, make_networks(config) if networks is None else networks)
+        mechanism = build_method(config, networks)
         return Sac(config, task.dims, mechanism, task.reward_scale, task.proximity, networks)
     if isinstance(config, OnPolicyConfig):
         limit = config.cost_limit(task.episode_steps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, NamedTuple, cast, overload
 
 from statewise.config import (
     AlamConfig,
@@ -24,6 +24,7 @@ from statewise.config import (
 )
 from statewise.core.columns import EVALUATION, LEARNING, Column
 from statewise.modules import import_module_of, require_imported
+from statewise.runtime import product_precision
 
 if TYPE_CHECKING:
     from statewise.onpolicy.improvement import Improvement
@@ -181,15 +182,20 @@ def build_method(config: OnPolicyConfig) -> Improvement: ...
 def build_method(config: RunConfig, networks: SacNetworks | None = None) -> Mechanism | Improvement:
     """What sets the method of a configuration apart: its mechanism or, on-policy, its improvement.
 
-    networks: what a mechanism approximates with; None takes those of the configuration.
+    networks: what a mechanism approximates with; None takes those of the configuration, of which the multiplier is read
+    in float32 whatever gradient steps are in.
     """
     builder = find_method(config.method).builder
     if isinstance(builder, str):
         builder = importlib.import_module(builder).build
     if not isinstance(config, SacConfig):
         return builder(config)
-    if networks is None:
-        from statewise.sac.networks import make_networks
+    if networks is not None:
+        return builder(config, networks)
+    from statewise.sac.networks import make_networks, training_networks
 
-        networks = make_networks(config)
-    return builder(config, networks)
+    learning = cast("Mechanism", builder(config, training_networks(config)))
+    if product_precision(config.precision) == "float32":
+        return learning
+    reading = cast("Mechanism", builder(config, make_networks(config)))
+    return learning._replace(multiplier=reading.multiplier)

@@ -63,6 +63,22 @@ def product_precision(precision: Literal["auto", "float32", "bfloat16"]) -> Lite
     return "bfloat16" if jax.default_backend() == "cpu" and has_amx() else "float32"
 
 
+_SMALL_PRODUCT = 2**23
+"""Multiply-adds of one layer below which a second thread of XLA's takes more than it gives, in bfloat16."""
+
+
+def spare_threads(precision: str, batch: int, width: int) -> None:
+    """Give XLA one thread where more make gradient steps slower: with bfloat16 products of networks that narrow.
+
+    Environments keep theirs. Nothing happens where NPROC is set already, where JAX has a plugin for accelerators, or
+    after JAX has started.
+    """
+    if precision == "float32" or not has_amx() or batch * width**2 > _SMALL_PRODUCT:
+        return
+    if not importlib.metadata.entry_points(group="jax_plugins"):
+        os.environ.setdefault("NPROC", "1")
+
+
 def cache_folder() -> Path | None:
     """Where compiled functions are kept: STATEWISE_CACHE_DIR, or the user's cache folder; None without a home."""
     chosen = os.environ.get("STATEWISE_CACHE_DIR")
@@ -109,23 +125,33 @@ def use_compilation_cache() -> None:
 
 @functools.cache
 def compiler_options(precision: Literal["auto", "float32", "bfloat16"] = "float32") -> dict[str, str]:
-    """Options for compiling the update: on CPU, leave float32 products to Eigen instead of XLA's YNN library.
+    """Options for compiling the update on a CPU, those of them that this version of XLA knows; none on other devices.
 
-    That takes some 5 % from a gradient step (docs/performance.md); of bfloat16 products Eigen knows nothing. Empty on
-    other devices, and where this version of XLA knows no such option.
+    An order of operations that keeps less at a time, and vectors as wide as the processor's; float32 products by Eigen
+    instead of XLA's YNN library, as bfloat16 ones can't be. Each takes some percent from a gradient step
+    (docs/performance.md).
     """
     import jax
 
-    if product_precision(precision) == "bfloat16":
-        return {}
-    options = {"xla_cpu_experimental_ynn_fusion_type": ""}
     if jax.default_backend() != "cpu":
         return {}
+    options = {
+        "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
+        "xla_cpu_prefer_vector_width": "512",
+    }
+    if product_precision(precision) == "float32":
+        options["xla_cpu_experimental_ynn_fusion_type"] = ""
+    return {name: value for name, value in options.items() if _is_known({name: value})}
+
+
+def _is_known(options: dict[str, str]) -> bool:
+    import jax
+
     try:
         jax.jit(lambda x: x + 1.0, compiler_options=options)(0.0)
     except (RuntimeError, ValueError):
-        return {}
-    return options
+        return False
+    return True
 
 
 def release_unused_memory() -> None:

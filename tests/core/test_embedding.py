@@ -31,6 +31,15 @@ def test_powers_of_the_proximity_sensors_are_appended() -> None:
     np.testing.assert_allclose(out, expected, rtol=1e-5)
 
 
+def test_sensors_side_by_side_are_taken_as_those_apart() -> None:
+    obs = jnp.asarray(np.random.default_rng(2).uniform(size=(4, 5)), jnp.float32)
+    for places in ((1, 2, 3), (3, 1, 2), (4,), (0, 4)):
+        embed = Embedding(5, "powers", places)
+        near = np.asarray(obs)[:, list(places)]
+        expected = np.concatenate([obs, near**4, near**16], axis=1)
+        np.testing.assert_allclose(embed(embed.init(), obs), expected, rtol=1e-5)
+
+
 def test_powers_without_a_proximity_sensor_are_nothing() -> None:
     embed = Embedding(3, "powers")
     np.testing.assert_array_equal(embed(embed.init(), ROWS), ROWS)

@@ -63,6 +63,16 @@ def test_density_and_gradient_stay_finite_where_tanh_saturates(z: float) -> None
     np.testing.assert_allclose(slope, [2.0 * np.sign(z)], rtol=1e-6)
 
 
+@given(mean=st.floats(-3.0, 3.0), log_std=st.floats(-2.0, 0.5), noise=st.floats(-2.0, 2.0))
+def test_the_gradient_of_the_log_density_is_that_of_its_formula(mean: float, log_std: float, noise: float) -> None:
+    """d/dz of −log(1 − tanh²z) is 2 tanh z: with z = m + e^s n, 2 tanh z in m, and 2 tanh z · e^s n − 1 in s."""
+    at = [jnp.full(1, x, jnp.float32) for x in (mean, log_std)]
+    slopes = jax.grad(lambda m, s: squash(m, s, jnp.full(1, noise, jnp.float32))[1], argnums=(0, 1))(*at)
+    moved = np.exp(log_std) * noise
+    slope = 2.0 * np.tanh(mean + moved)
+    np.testing.assert_allclose(np.ravel(slopes), [slope, slope * moved - 1.0], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(("bias", "clipped"), [(-1e3, -20.0), (1e3, 2.0)])
 def test_log_std_is_clipped(bias: float, clipped: float) -> None:
     *body, last = init_policy(key(0), DIMS, HIDDEN)

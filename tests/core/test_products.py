@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from support.learners import key
 
 from statewise.core.networks import Layer, apply_mlp
-from statewise.core.products import ARITHMETIC, bfloat16, rectified
+from statewise.core.products import ARITHMETIC, bfloat16, narrow, rectified
 
 
 def rounded(x: jax.Array) -> NDArray[np.float64]:
@@ -41,6 +41,17 @@ def test_gradients_are_of_rounded_operands(lead: tuple[int, ...]) -> None:
     np.testing.assert_allclose(to_x, rounded(g) @ rounded(w).T, rtol=1e-5, atol=1e-5)
     to_w_by_hand = rounded(x).reshape(-1, 24).T @ rounded(g).reshape(-1, 6)
     np.testing.assert_allclose(to_w, to_w_by_hand, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("lead", [(5,), (3, 5)])
+def test_a_product_with_few_columns_has_the_gradients_of_a_product(lead: tuple[int, ...]) -> None:
+    x, w, g = operands(*lead)
+    product, pull = jax.vjp(narrow, x, w)
+    np.testing.assert_array_equal(product, x @ w)
+    wide, narrowed = (np.asarray(a, np.float64) for a in (x.reshape(-1, 24), g.reshape(-1, 6)))
+    to_x, to_w = pull(g)
+    np.testing.assert_allclose(to_x.reshape(-1, 24), narrowed @ np.asarray(w, np.float64).T, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(to_w, wide.T @ narrowed, rtol=1e-5, atol=1e-5)
 
 
 def test_members_of_an_ensemble_at_once_are_as_one_by_one() -> None:

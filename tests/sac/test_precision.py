@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from support.learners import DIMS, dual_batch, jit_update, key, random_batch, small_config, small_sac, trees_equal
@@ -11,6 +14,7 @@ from statewise import runtime
 from statewise.core.types import TaskFacts
 from statewise.families import build_core
 from statewise.runtime import compiler_options, product_precision
+from statewise.sac.mechanism import DualInputs
 from statewise.sac.networks import make_networks
 from statewise.spec import make_config
 
@@ -65,8 +69,46 @@ def test_auto_is_bfloat16_where_the_processor_has_a_unit_for_it(monkeypatch: pyt
     assert product_precision("auto") == "float32"
 
 
-def test_the_compiler_keeps_its_library_for_bfloat16() -> None:
-    assert compiler_options("bfloat16") == {}
+def test_the_compiler_keeps_its_library_for_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = "xla_cpu_experimental_ynn_fusion_type"
+    assert compiler_options("float32") == {**compiler_options("bfloat16"), library: ""}
+    assert len(compiler_options("bfloat16")) == 2
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    compiler_options.cache_clear()
+    assert compiler_options("float32") == {}
+    compiler_options.cache_clear()
+
+
+def test_an_option_that_this_xla_does_not_know_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    compile_with = jax.jit
+
+    def older(function: Any, *, compiler_options: dict[str, str]) -> Any:
+        if "xla_cpu_scheduler_type" in compiler_options:
+            compiler_options = {"xla_cpu_no_such_option": "1"}
+        return compile_with(function, compiler_options=compiler_options)
+
+    everything = compiler_options("bfloat16")
+    monkeypatch.setattr(jax, "jit", older)
+    compiler_options.cache_clear()
+    left = compiler_options("bfloat16")
+    compiler_options.cache_clear()
+    assert set(everything) - set(left) == {"xla_cpu_scheduler_type"}
+
+
+def test_the_multiplier_learns_in_bfloat16_and_is_read_in_float32() -> None:
+    exact, quick = small_sac("sac-alam"), small_sac("sac-alam", precision="bfloat16")
+    obs = random_batch(0).obs
+    state, f = exact.init(key(1)), jnp.zeros(len(obs))
+    read, read_quickly = (sac.mechanism.lam(state.mechanism, obs, f) for sac in (exact, quick))
+    np.testing.assert_array_equal(read, read_quickly)
+    inputs = DualInputs(obs[None], jnp.ones((1, len(obs))))
+    learned = []
+    for sac in (exact, quick):
+        assert sac.mechanism.update is not None
+        learned.append(sac.mechanism.update(state.mechanism, inputs)[0].params)
+    assert not trees_equal(*learned)
+    for a, b, start in zip(*map(jax.tree.leaves, (*learned, state.mechanism.params)), strict=True):
+        assert np.abs(a - b).max() < 0.2 * np.abs(a - start).max() + 1e-7
 
 
 def test_the_paper_s_preset_is_in_float32() -> None:

@@ -15,6 +15,7 @@ from statewise.cli.status import FAULT, INTERRUPTED, OK, Stopped
 from statewise.config import OnPolicyConfig, RunConfig, SacConfig
 from statewise.errors import DivergenceError, EnvironmentFault
 from statewise.methods import METHODS, metric_columns
+from statewise.runtime import spare_threads
 from statewise.spec import RunSpec, make_config
 from statewise.storage.checkpoint import CheckpointStore
 from statewise.storage.run_files import RunFiles
@@ -35,7 +36,13 @@ def train(argv: list[str]) -> int:
         return train_seeds(args)
     if args.batch_seeds is not None:
         raise ValueError(f"batch_seeds: {args.batch_seeds} is not allowed without --seeds, which names what to batch")
+    _spare_threads(args.config)
     return _learn(make_agent(args, args.config), args, overwrite=args.overwrite)
+
+
+def _spare_threads(config: RunConfig) -> None:
+    if isinstance(config, SacConfig):
+        spare_threads(config.precision, config.batch_size, max(config.hidden))
 
 
 def make_agent(args: arguments.Train[Any], config: RunConfig) -> Agent:
@@ -63,6 +70,7 @@ def resume(argv: list[str]) -> int:
     spec = RunSpec.read(run.config_path)
     total = _total_steps(args.total_steps, spec.config)
     latest = CheckpointStore(run.checkpoints, keep=1).latest()
+    _spare_threads(spec.config)
     agent = Agent.open(args.run)
     if latest is not None and latest[0] >= total:
         return _make_up(agent, run, latest)

@@ -94,11 +94,17 @@ class Embedding:
 
     def _expand(self, state: EmbeddingState, obs: Array) -> Array:
         if self.kind == "powers" and self.proximity:
-            near = obs[..., np.asarray(self.proximity)]
+            near = _entries(obs, self.proximity)
             return jnp.concatenate([obs, *(near**power for power in POWERS)], axis=-1)
         if self.kind == "quantiles":
             return jnp.concatenate([obs, positions(obs, state.edges)], axis=-1)
         return obs
+
+
+def _entries(obs: Array, places: tuple[int, ...]) -> Array:
+    """Those entries of [..., obs]; neighbours as a slice, which is faster than a gather."""
+    first, after = places[0], places[-1] + 1
+    return obs[..., first:after] if places == tuple(range(first, after)) else obs[..., np.asarray(places)]
 
 
 def make_embedding(config: RunConfig, obs_dim: int, proximity: tuple[int, ...]) -> Embedding:

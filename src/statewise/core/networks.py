@@ -59,7 +59,7 @@ def apply_mlp(
     for place, layer in enumerate(params[:-1], 1):
         apart = arithmetic.product(x, layer.w) + layer.b
         x = rectify(apart, params[place:], arithmetic) if activation is None else activation(apart)
-    return x @ params[-1].w + params[-1].b
+    return arithmetic.last(x, params[-1].w) + params[-1].b
 
 
 def rectify(x: Array, following: Mlp, arithmetic: Arithmetic) -> Array:
@@ -100,8 +100,14 @@ def over_members(f: Callable[..., Array], params: Critic, *shares: Array) -> Arr
     """
     if batches_members():
         return jax.vmap(f)(params, *shares)
-    members = (jax.tree.map(lambda leaf, e=e: leaf[e], (params, *shares)) for e in range(params.b.shape[0]))
-    return jnp.stack([f(*member) for member in members])
+    leaves, structure = jax.tree.flatten((params, *shares))
+    members = zip(*map(_members, leaves), strict=True)
+    return jnp.stack([f(*structure.unflatten(member)) for member in members])
+
+
+def _members(leaf: Array) -> list[Array]:
+    """The entries of the leading axis. Their gradients become one array at once, those of leaf[e] would be added up."""
+    return [jnp.squeeze(part, 0) for part in jax.lax.split(leaf, (1,) * leaf.shape[0])]
 
 
 def batches_members() -> bool:
@@ -133,8 +139,18 @@ def squash(mean: Array, log_std: Array, noise: Array) -> tuple[Array, Array]:
     """
     z = mean + jnp.exp(log_std) * noise
     gaussian = -0.5 * jnp.square(noise) - log_std - 0.5 * math.log(2.0 * math.pi)
-    correction = 2.0 * (math.log(2.0) - z - jax.nn.softplus(-2.0 * z))
-    return jnp.tanh(z), jnp.sum(gaussian - correction, axis=-1)
+    return jnp.tanh(z), jnp.sum(gaussian - _log_slope(z), axis=-1)
+
+
+@jax.custom_jvp
+def _log_slope(z: Array) -> Array:
+    """log of the derivative of tanh; its own is −2 tanh z, which needs no exponential beside that of tanh."""
+    return 2.0 * (math.log(2.0) - z - jax.nn.softplus(-2.0 * z))
+
+
+@_log_slope.defjvp
+def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    return _log_slope(*primals), -2.0 * jnp.tanh(*primals) * tangents[0]
 
 
 def init_multiplier(key: Key, dims: Dims, hidden: tuple[int, ...], bias: float) -> Mlp:
@@ -148,7 +164,7 @@ def init_scalar_multiplier(bias: float) -> Mlp:
     return (Layer(jnp.zeros((0, 1)), jnp.full((1,), bias, jnp.float32)),)
 
 
-def apply_multiplier(params: Mlp, obs: Array) -> Array:
+def apply_multiplier(params: Mlp, obs: Array, arithmetic: Arithmetic = FLOAT32) -> Array:
     """λ(x) = softplus(network), never negative, of the inputs that the first layer takes: [..., obs] -> [...]."""
     seen = obs[..., : params[0].w.shape[0]]
-    return jax.nn.softplus(apply_mlp(params, seen)[..., 0])
+    return jax.nn.softplus(apply_mlp(params, seen, arithmetic=arithmetic)[..., 0])

@@ -10,6 +10,7 @@ from statewise.config import AlamConfig, MultiplierConfig, SacConfig
 from statewise.core import networks as nets
 from statewise.core.products import ARITHMETIC
 from statewise.core.types import Array, Dims, Key
+from statewise.runtime import product_precision
 
 
 class PolicyNetwork(NamedTuple):
@@ -57,8 +58,7 @@ def make_networks(
 ) -> SacNetworks:
     """Multi-layer perceptrons with `hidden` units, rectified; `critics` is the number E of action values.
 
-    precision: of the products in policy and critics but for their last layers, `core.products`. The multiplier's are
-    always in float32.
+    precision: of all products but those of last layers, `core.products`.
     """
     arithmetic = ARITHMETIC[precision]
     policy = PolicyNetwork(partial(_init_policy, config), partial(nets.policy_moments, arithmetic=arithmetic))
@@ -69,8 +69,14 @@ def make_networks(
     )
     multiplier = None
     if isinstance(config, MultiplierConfig):
-        multiplier = MultiplierNetwork(partial(_init_multiplier, config), nets.apply_multiplier)
+        apply = partial(nets.apply_multiplier, arithmetic=arithmetic)
+        multiplier = MultiplierNetwork(partial(_init_multiplier, config), apply)
     return SacNetworks(policy, critic, critic, multiplier)
+
+
+def training_networks(config: SacConfig) -> SacNetworks:
+    """The networks of a configuration as gradient steps evaluate them: with products as its `precision` says."""
+    return make_networks(config, precision=product_precision(config.precision))
 
 
 def _init_policy(config: SacConfig, key: Key, dims: Dims) -> nets.Mlp:

@@ -38,9 +38,8 @@ def build(config: AlamConfig, networks: SacNetworks) -> Mechanism:
 
     def update(state: MultiplierState, inputs: DualInputs) -> tuple[MultiplierState, Metrics]:
         """v of λ_k, the inner steps, and the growth of ρ where v > 1/ρ (Algorithm 1, lines 12-19)."""
-        lam_k = multiplier(state, inputs.obs)
+        state, metrics, lam_k = shared.dual_cycle(config, network, inner_loss, state, inputs)
         v = violation(lam_k, inputs.f - config.threshold, state.rho)
-        state, metrics = shared.dual_cycle(config, network, inner_loss, state, inputs)
         rho = penalty_growth(state.rho, v, config.rho_growth, config.rho_max)
         return state._replace(rho=rho), {**metrics, "violation": v}
 

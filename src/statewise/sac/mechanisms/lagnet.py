@@ -25,7 +25,8 @@ def build(config: LagNetConfig, networks: SacNetworks) -> Mechanism:
         return terms.alpha_logp - terms.q + penalty
 
     def update(state: MultiplierState, inputs: DualInputs) -> tuple[MultiplierState, Metrics]:
-        return shared.dual_cycle(config, network, ascent_loss, state, inputs)
+        state, metrics, _ = shared.dual_cycle(config, network, ascent_loss, state, inputs)
+        return state, metrics
 
     return Mechanism(
         init=shared.init_state(config, network, rho=1.0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -82,15 +83,22 @@ def dual_cycle(
     inner_loss: InnerLoss,
     state: MultiplierState,
     inputs: DualInputs,
-) -> tuple[MultiplierState, Metrics]:
-    """One optimiser step on each of the M minibatches, the dual target frozen at the cycle's first λ (Eq. 9).
+) -> tuple[MultiplierState, Metrics, Array]:
+    """One optimiser step on each of the M minibatches, the dual target frozen at λ_k, the cycle's first λ (Eq. 9).
+
+    Returns the new state, how well it went, and λ_k [M, B].
 
     The target has to be frozen: evaluated anew at each inner step, the regression's gradient at w = w_k would be
     at every inner step, as at the first, twice the ascent direction with truncation, and the two methods would be one.
     """
     optimizer = multiplier_optimizer(config)
+
+    def by_minibatch(params: Any) -> Array:
+        # One after another: the activations of all of them together don't fit any cache.
+        return jax.lax.map(partial(network.apply, params), inputs.obs)
+
     g = inputs.f - config.threshold
-    lam_k = network.apply(state.params, inputs.obs)
+    lam_k = by_minibatch(state.params)
     target, rho_g = dual_target(lam_k, g, state.rho), state.rho * g
     if config.multiplier_max is not None:
         target = jnp.minimum(target, config.multiplier_max)
@@ -108,9 +116,9 @@ def dual_cycle(
     minibatches = (inputs.obs, rho_g, target)
     (params, opt), losses = jax.lax.scan(step, (state.params, state.opt), minibatches)
     new = MultiplierState(params, opt, state.rho)
-    lam_new = network.apply(params, inputs.obs)
+    lam_new = by_minibatch(params)
     metrics = cycle_metrics(lam_k, lam_new, target, g, state.rho)
-    return new, {"dual_loss": jnp.mean(losses), **metrics}
+    return new, {"dual_loss": jnp.mean(losses), **metrics}, lam_k
 
 
 def cycle_metrics(lam: Array, lam_new: Array, target: Array, g: Array, rho: Array) -> Metrics:
