@@ -59,7 +59,7 @@ def work(seed: int) -> None:
 
 def ask(seed: int, cores: set[int]) -> dict[str, Any]:
     """The figures of a process of its own on these cores."""
-    environment = dict(os.environ)
+    environment = {**os.environ, "NPROC": "1"}  # as `statewise train` sets it for this shape
     if len(cores) == 1:
         environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     process = subprocess.Popen(
