@@ -84,7 +84,7 @@ def test_auroc() -> None:
 def test_sac_alam_drives_fast_and_stops_where_sac_drives_on(tmp_path: Path) -> None:
     """Seeds 0 to 4 reach 1.11, 0.95, 0.92, 0.89, 5.77 of the optimum and violate in 12, 0.5, 0.2, 0, 100 % of episodes.
 
-    All five were safe before; why two aren't is not settled (docs/results.md). Asked is the middle one of the first three.
+    All five were safe before; why two aren't is not settled (docs/results.md). The middle one of three is asked.
     """
     reached = [measure(train("sac-alam", seed, tmp_path)) for seed in (0, 1, 2)]
     assert median(r.return_share for r in reached) > 0.8
