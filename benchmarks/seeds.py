@@ -3,7 +3,7 @@
     python benchmarks/seeds.py                     # 60,000 steps each; some five minutes on two quiet cores
     python benchmarks/seeds.py --steps 400000
 
-At once is `statewise train … --seeds 0 1 2 3 4`, one process; after one another is one `statewise train` a seed, with
+At once is one `statewise train … --seeds 0 1 2 3 4`; after one another is one `statewise train` a seed, with
 all cores, as one would type them. Both compile with a warm cache. Writes benchmarks/results/seeds.md.
 """
 
@@ -75,7 +75,7 @@ def main() -> None:
         "| | wall clock | processor | largest process, MB |",
         "|---|---|---|---|",
         f"| after one another | {one_by_one.wall:.0f} | {one_by_one.cpu:.0f} | {one_by_one.peak:.0f} |",
-        f"| at once, one process | {at_once.wall:.0f} | {at_once.cpu:.0f} | {at_once.peak:.0f} |",
+        f"| at once | {at_once.wall:.0f} | {at_once.cpu:.0f} | {at_once.peak:.0f} |",
         f"| ratio | {at_once.wall / one_by_one.wall:.2f} | {at_once.cpu / one_by_one.cpu:.2f} | |",
     ]
     print("\n".join(lines))

@@ -38,7 +38,7 @@ def test_a_loop_over_seeds_that_catches_exceptions_does_not_swallow_a_stop() -> 
         seeds()
 
 
-def test_xla_has_one_thread_where_a_second_is_in_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_xla_has_one_thread_where_a_second_gives_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def threads(precision: str, batch: int, width: int, *, set_to: str = "") -> str:
         monkeypatch.setenv("NPROC", set_to)
         if not set_to:
@@ -55,6 +55,27 @@ def test_xla_has_one_thread_where_a_second_is_in_the_way(monkeypatch: pytest.Mon
     assert threads("auto", 256, 128) == ""
     monkeypatch.setattr(runtime, "has_amx", lambda: False)
     assert threads("bfloat16", 256, 128) == ""
+
+
+def test_an_order_of_operations_for_one_thread_is_taken_with_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {}
+    for threads in ("1", "2"):
+        monkeypatch.setenv("NPROC", threads)
+        options[threads] = runtime.compiler_options.__wrapped__("float32")
+    assert options["1"].keys() - options["2"].keys() == {"xla_cpu_scheduler_type"}
+    assert options["2"].keys() >= {"xla_cpu_prefer_vector_width"}
+
+
+def test_seeds_share_a_thread_where_xla_has_one_and_no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [])
+    shared = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("NPROC", threads)
+        shared.append(runtime.steps_share_a_thread())
+    assert shared == [True, False]
+    monkeypatch.setenv("NPROC", "1")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [group])
+    assert not runtime.steps_share_a_thread()
 
 
 def test_the_machine_is_told_by_what_bits_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -223,7 +223,7 @@ class Agent:
         with ExitStack() as stack:
             made = (self.vector(n, whole=True) for n in (c.num_envs, c.eval_envs))
             env, eval_env = (stack.enter_context(closing(each)) for each in made)
-            run = stack.enter_context(self._open_run(overwrite, progress))
+            run = stack.enter_context(self.open_run(overwrite, progress))
             env.identity = self.policy.about.environment or env.identity
             env.max_episode_steps = min(env.max_episode_steps, c.episode_steps or env.max_episode_steps)
             engine = Engine(env, self.learner, run.replay_path)
@@ -235,7 +235,8 @@ class Agent:
             trainer.train(total_steps)
         return self
 
-    def _open_run(self, overwrite: bool, progress: Progress | None) -> RunFolder:
+    def open_run(self, overwrite: bool = False, progress: Progress | None = None) -> RunFolder:
+        """The run's folder, made where there is none yet, its lock held; `learn` begins with this, errors included."""
         assert self.run_path is not None
         if self._owns_run and not overwrite:
             run = RunFolder.open(self.run_path)

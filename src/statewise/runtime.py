@@ -28,10 +28,9 @@ def machine() -> dict[str, str | int]:
     `precision` = auto asks whether there is AMX, which a virtual machine may hide. XLA splits sums among its threads,
     as many as NPROC says or as there are cores.
     """
-    nproc = os.environ.get("NPROC", "")
     return {
         **{name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy", "mujoco", "gymnasium")},
-        "cores": int(nproc) if nproc.isdigit() else available_cores(),
+        "cores": xla_threads(),
         "processor": _processor(),
         "amx": "yes" if has_amx() else "no",
     }
@@ -64,19 +63,34 @@ def product_precision(precision: Literal["auto", "float32", "bfloat16"]) -> Lite
 
 
 _SMALL_PRODUCT = 2**23
-"""Multiply-adds of one layer below which a second thread of XLA's takes more than it gives, in bfloat16."""
+"""Multiply-adds of one layer below which a second thread of XLA's gives nothing in a run, in bfloat16."""
 
 
 def spare_threads(precision: str, batch: int, width: int) -> None:
-    """Give XLA one thread where more make gradient steps slower: with bfloat16 products of networks that narrow.
+    """Give XLA one thread where more make a run no faster: with bfloat16 products of networks that narrow.
 
     Environments keep theirs. Nothing happens where NPROC is set already, where JAX has a plugin for accelerators, or
     after JAX has started.
     """
     if precision == "float32" or not has_amx() or batch * width**2 > _SMALL_PRODUCT:
         return
-    if not importlib.metadata.entry_points(group="jax_plugins"):
+    if not _has_accelerator_plugin():
         os.environ.setdefault("NPROC", "1")
+
+
+def xla_threads() -> int:
+    """Threads that XLA has on the processor in a process that starts JAX now."""
+    nproc = os.environ.get("NPROC", "")
+    return int(nproc) if nproc.isdigit() else available_cores()
+
+
+def steps_share_a_thread() -> bool:
+    """Whether the gradient steps of several runs in one process would wait for one thread."""
+    return xla_threads() == 1 and not _has_accelerator_plugin()
+
+
+def _has_accelerator_plugin() -> bool:
+    return bool(importlib.metadata.entry_points(group="jax_plugins"))
 
 
 def cache_folder() -> Path | None:
@@ -127,18 +141,17 @@ def use_compilation_cache() -> None:
 def compiler_options(precision: Literal["auto", "float32", "bfloat16"] = "float32") -> dict[str, str]:
     """Options for compiling the update on a CPU, those of them that this version of XLA knows; none on other devices.
 
-    An order of operations that keeps less at a time, and vectors as wide as the processor's; float32 products by Eigen
-    instead of XLA's YNN library, as bfloat16 ones can't be. Each takes some percent from a gradient step
-    (docs/performance.md).
+    Vectors as wide as the processor's; float32 products by Eigen instead of XLA's YNN library, as bfloat16 ones can't
+    be; with one thread an order of operations that keeps less at a time (with more, they would wait for one another).
+    Each takes some percent from a gradient step (docs/performance.md).
     """
     import jax
 
     if jax.default_backend() != "cpu":
         return {}
-    options = {
-        "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
-        "xla_cpu_prefer_vector_width": "512",
-    }
+    options = {"xla_cpu_prefer_vector_width": "512"}
+    if xla_threads() == 1:
+        options["xla_cpu_scheduler_type"] = "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"
     if product_precision(precision) == "float32":
         options["xla_cpu_experimental_ynn_fusion_type"] = ""
     return {name: value for name, value in options.items() if _is_known({name: value})}

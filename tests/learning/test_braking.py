@@ -23,6 +23,7 @@ from benchmarks.braking import (
     safe_starts,
     train,
 )
+from benchmarks.braking_course import UNSAFE, course
 
 
 def test_full_braking_stops_exactly_at_the_end_of_its_way() -> None:
@@ -82,14 +83,16 @@ def test_auroc() -> None:
 
 @pytest.mark.slow
 def test_sac_alam_drives_fast_and_stops_where_sac_drives_on(tmp_path: Path) -> None:
-    """Seeds 0 to 4 reach 1.11, 0.95, 0.92, 0.89, 5.77 of the optimum and violate in 12, 0.5, 0.2, 0, 100 % of episodes.
+    """Over the second half of a run, as its last moment says little: one checkpoint in sixteen is unsafe.
 
-    All five were safe before; why two aren't is not settled (docs/results.md). The middle one of three is asked.
+    Medians of seed 0 are 0.96 of the optimum and 0.7 % of episodes in violation; of seeds 1 to 4 0.87 to 0.89 and at
+    most 0.7 %. Unsafe are 3, 2, 0, 0 and 0 of 16 (benchmarks/results/braking-course.md).
     """
-    reached = [measure(train("sac-alam", seed, tmp_path)) for seed in (0, 1, 2)]
-    assert median(r.return_share for r in reached) > 0.8
-    assert median(r.violating for r in reached) < 0.02
-    assert min(r.lam_auroc for r in reached) > 0.95
+    found = course(0, tmp_path)
+    assert median(found.returns) > 0.8
+    assert median(found.violating) < 0.02
+    assert sum(share > UNSAFE for share in found.violating) <= len(found.violating) // 3
+    assert min(reached.lam_auroc for reached in found.checkpoints) > 0.95
     unconstrained = measure(train("sac", 0, tmp_path))
     assert unconstrained.violating > 0.9
 

@@ -36,11 +36,12 @@ def train(argv: list[str]) -> int:
         return train_seeds(args)
     if args.batch_seeds is not None:
         raise ValueError(f"batch_seeds: {args.batch_seeds} is not allowed without --seeds, which names what to batch")
-    _spare_threads(args.config)
+    spare_threads_for(args.config)
     return _learn(make_agent(args, args.config), args, overwrite=args.overwrite)
 
 
-def _spare_threads(config: RunConfig) -> None:
+def spare_threads_for(config: RunConfig) -> None:
+    """Give XLA one thread where a run is as fast so; before JAX starts."""
     if isinstance(config, SacConfig):
         spare_threads(config.precision, config.batch_size, max(config.hidden))
 
@@ -70,7 +71,7 @@ def resume(argv: list[str]) -> int:
     spec = RunSpec.read(run.config_path)
     total = _total_steps(args.total_steps, spec.config)
     latest = CheckpointStore(run.checkpoints, keep=1).latest()
-    _spare_threads(spec.config)
+    spare_threads_for(spec.config)
     agent = Agent.open(args.run)
     if latest is not None and latest[0] >= total:
         return _make_up(agent, run, latest)

@@ -139,18 +139,8 @@ def squash(mean: Array, log_std: Array, noise: Array) -> tuple[Array, Array]:
     """
     z = mean + jnp.exp(log_std) * noise
     gaussian = -0.5 * jnp.square(noise) - log_std - 0.5 * math.log(2.0 * math.pi)
-    return jnp.tanh(z), jnp.sum(gaussian - _log_slope(z), axis=-1)
-
-
-@jax.custom_jvp
-def _log_slope(z: Array) -> Array:
-    """log of the derivative of tanh; its own is −2 tanh z, which needs no exponential beside that of tanh."""
-    return 2.0 * (math.log(2.0) - z - jax.nn.softplus(-2.0 * z))
-
-
-@_log_slope.defjvp
-def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    return _log_slope(*primals), -2.0 * jnp.tanh(*primals) * tangents[0]
+    correction = 2.0 * (math.log(2.0) - z - jax.nn.softplus(-2.0 * z))
+    return jnp.tanh(z), jnp.sum(gaussian - correction, axis=-1)
 
 
 def init_multiplier(key: Key, dims: Dims, hidden: tuple[int, ...], bias: float) -> Mlp:

@@ -24,7 +24,6 @@ from statewise.core.optimizer import make_optimizer
 from statewise.core.types import Array, Batch, Dims, Key, Metrics
 from statewise.sac.mechanism import ActorTerms, CostTargetInputs, DualInputs, Mechanism, StepInputs
 from statewise.sac.networks import CriticNetwork, SacNetworks, make_networks, training_networks
-from statewise.sac.pieces import in_pieces, pieces
 from statewise.sac.randomness import StepKeys, StepNoise, sample_noise
 
 QUANTILES = {"lam_q10": 0.1, "lam_q50": 0.5, "lam_q90": 0.9, "lam_max": 1.0}
@@ -276,7 +275,7 @@ class Sac:
         """
         alpha, nets = jnp.exp(state.log_alpha), self.training_nets
         q_features = nets.q.features(state.q, batch.obs)
-        mean_cost = partial(self._mean_cost_of, nets, state.qc)
+        qc_features = nets.qc.features(state.qc, batch.obs)
 
         def loss(policy: Any) -> tuple[Array, tuple[Array, Array, Array]]:
             mean, log_std = nets.policy.moments(policy, batch.obs)
@@ -284,7 +283,7 @@ class Sac:
             q = self._one_q(nets.q.values(state.q, q_features, actions[:1])[:, 0])
             f = jnp.zeros_like(q)
             if self.mechanism.n_cost_samples:
-                f = in_pieces(mean_cost, batch.obs, actions, max(self.config.hidden))
+                f = jnp.mean(self._one_qc(nets.qc.values(state.qc, qc_features, actions)), axis=0)
             terms = ActorTerms(batch.obs, actions[0], alpha * logp[0] / state.unit, q / state.unit, f, batch.cost)
             return jnp.mean(self.mechanism.actor_loss(state.mechanism, terms)), (logp[0], q, f)
 
@@ -325,16 +324,14 @@ class Sac:
         """What a dual cycle learns from: the states of its minibatches [M, B] and F̂ there."""
         cycles, size = dual.obs.shape[:2]
         noise = sample_noise(key, self.mechanism.n_cost_samples, cycles * size, self.dims.action)
-        count = cycles * pieces(self.mechanism.n_cost_samples, size, max(self.config.hidden))
-        noise = jnp.moveaxis(noise.reshape(-1, count, cycles * size // count, self.dims.action), 1, 0)
+        by_minibatch = jnp.moveaxis(noise.reshape(-1, cycles, size, self.dims.action), 1, 0)
 
-        def of_one(piece: tuple[Array, Array]) -> tuple[Array, Array]:
-            x = self.embed(state.embedding, piece[0])
-            return x, self._mean_cost(self.training_nets, state, x, piece[1])
+        def of_one(minibatch: tuple[Array, Array]) -> tuple[Array, Array]:
+            x = self.embed(state.embedding, minibatch[0])
+            return x, self._mean_cost(self.training_nets, state, x, minibatch[1])
 
         # One after another: the activations of all of them together don't fit any cache.
-        x, f = jax.lax.map(of_one, (dual.obs.reshape(count, -1, self.dims.obs), noise))
-        return DualInputs(x.reshape(cycles, size, x.shape[-1]), f.reshape(cycles, size))
+        return DualInputs(*jax.lax.map(of_one, (dual.obs, by_minibatch)))
 
     def target_step(self, state: SacState) -> SacState:
         """The target networks, a step of τ towards the critics."""
@@ -353,11 +350,9 @@ class Sac:
     def _mean_cost(self, nets: SacNetworks, state: SacState, inputs: Array, noise: Array) -> Array:
         """F̂ of the actions that noise [K, B, action] gives: [B]."""
         mean, log_std = nets.policy.moments(state.policy, inputs)
-        return self._mean_cost_of(nets, state.qc, inputs, squash(mean, log_std, noise)[0])
-
-    def _mean_cost_of(self, nets: SacNetworks, qc: Any, inputs: Array, actions: Array) -> Array:
-        """The mean over the K actions [K, B, action] of Qc, as `cost_twins` says: [B]."""
-        return jnp.mean(self._one_qc(nets.qc.values(qc, nets.qc.features(qc, inputs), actions)), axis=0)
+        actions, _ = squash(mean, log_std, noise)
+        values = nets.qc.values(state.qc, nets.qc.features(state.qc, inputs), actions)
+        return jnp.mean(self._one_qc(values), axis=0)
 
     def step_noise(self, key: Key, batch: int) -> StepNoise:
         """The noise of the gradient step with that key on `batch` transitions."""
