@@ -229,14 +229,13 @@ class Agent:
             engine = Engine(env, self.learner, run.replay_path)
             self.policy = engine.policy
             files = stack.enter_context(RunFiles(run, metric_columns(c.method), c.checkpoints_kept))
-            evaluator = Evaluator(eval_env, self.policy)
-            trainer = Trainer(engine, evaluator, files, progress=progress, listeners=listeners)
+            trainer = Trainer(engine, Evaluator(eval_env, self.policy), files, progress=progress, listeners=listeners)
             trainer.start()
             trainer.train(total_steps)
         return self
 
     def open_run(self, overwrite: bool = False, progress: Progress | None = None) -> RunFolder:
-        """The run's folder, made where there is none yet, its lock held; `learn` begins with this, errors included."""
+        """The run's folder, as a context that holds its lock, made where there is none yet: how `learn` begins."""
         assert self.run_path is not None
         if self._owns_run and not overwrite:
             run = RunFolder.open(self.run_path)
@@ -247,8 +246,7 @@ class Agent:
         overwrite = overwrite or CheckpointStore(RunFolder(self.run_path).checkpoints, keep=1).latest() is None
         run = RunFolder.create(self.run_path, spec.to_json(), overwrite=overwrite)
         self._owns_run = True
-        unrecorded = {} if spec.environment is None else spec.environment.unrecorded
-        for name, reason in unrecorded.items():
+        for name, reason in ({} if spec.environment is None else spec.environment.unrecorded).items():
             told = f"config.json can't hold {name} ({reason}): pass it to resume, evaluate or load this run"
             (progress or Silent()).say(told)
         return run

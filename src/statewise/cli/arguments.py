@@ -69,8 +69,7 @@ class TrainOptions(Reporting):
     max_episode_steps: int | None = None
     """The horizon: an episode is cut after so many steps; None takes the task's own."""
     seeds: tuple[int, ...] = ()
-    """Train these in place of --seed, in one process and as many at a time as there are cores; those that are there
-    already go on."""
+    """Train these in place of --seed, as many at a time as there are cores; those that are there already go on."""
     batch_seeds: bool | None = None
     """With --seeds: all of them at a time, their gradient steps in one call; None does so on accelerators."""
 

@@ -64,8 +64,7 @@ def learn_apart(agent: Agent, progress: Progress | None, *, overwrite: bool, ten
 
 def _begin(run: Path, tensorboard: bool) -> subprocess.Popen[str]:
     """The process. Its standard input is a pipe that nothing is written to, by whose end it sees that of its parent."""
-    spec = RunSpec.read(RunFolder(run).config_path)
-    allowed = [word for module in spec.modules for word in ("--allow-module", module)]
+    allowed = child.allowing(RunSpec.read(RunFolder(run).config_path).modules)
     return subprocess.Popen(
         # -P: a file in the working folder must not take the place of a package
         [sys.executable, "-P", "-m", __name__, str(run), *allowed, *(["--tensorboard"] if tensorboard else [])],

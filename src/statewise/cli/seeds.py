@@ -25,7 +25,8 @@ def train_seeds(args: arguments.Train[Any]) -> int:
         raise ValueError("wandb: can't hold several runs in one process; leave out --seeds, or --wandb")
     workers = min(len(args.seeds), available_cores())
     cores = max(1, available_cores() // workers)
-    commands.spare_threads_for(args.config)
+    if not args.batch_seeds:
+        commands.spare_threads_for(args.config)
     from statewise.cli.seed_process import learn_apart
     from statewise.seeds import learn_seeds
 

@@ -24,8 +24,12 @@ def command(run: Path, modules: Sequence[str] = ()) -> list[str]:
 
     modules: those that the spec names, which the process imports for the run's files.
     """
-    allowed = [word for module in modules for word in ("--allow-module", module)]
-    return [sys.executable, "-m", __name__, "resume", str(run), "--quiet", *allowed]
+    return [sys.executable, "-m", __name__, "resume", str(run), "--quiet", *allowing(modules)]
+
+
+def allowing(modules: Sequence[str]) -> list[str]:
+    """The part of a command line that lets a run's files name these modules."""
+    return [word for module in modules for word in ("--allow-module", module)]
 
 
 def environment(cores: int) -> dict[str, str]:
